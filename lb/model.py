@@ -1,14 +1,14 @@
-"""The desired state in the balancer's own words: services, pools, endpoints; values only, already validated."""
+"""The desired state in the balancer's own words: services, pools, endpoints; values only."""
 
 from dataclasses import dataclass, field
-from enum import Enum
+from enum import StrEnum
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 
 
-class Protocol(str, Enum):
+class Protocol(StrEnum):
     """The transport a service balances; the value is the word used in policies."""
 
     SCTP = "sctp"
@@ -16,7 +16,7 @@ class Protocol(str, Enum):
     UDP = "udp"
 
 
-class Mode(str, Enum):
+class Mode(StrEnum):
     """What happens to addresses on the way to the endpoint and back."""
 
     DNAT = "dnat"  # source kept, replies routed back through us
@@ -25,7 +25,7 @@ class Mode(str, Enum):
     DSR = "dsr"  # only the destination MAC changes, replies bypass us
 
 
-class Pick(str, Enum):
+class Pick(StrEnum):
     """How a new conversation gets its endpoint."""
 
     ROUND_ROBIN = "rr"
@@ -36,7 +36,7 @@ class Pick(str, Enum):
     STICKY_SOURCE = "sticky-source"
 
 
-class Admin(str, Enum):
+class Admin(StrEnum):
     """What the operator wants of an endpoint."""
 
     UP = "up"
@@ -44,35 +44,35 @@ class Admin(str, Enum):
     DOWN = "down"
 
 
-class Paths(str, Enum):
+class Paths(StrEnum):
     """How a multi-homed endpoint's addresses are used: each path its own, or one only."""
 
     MIRROR = "mirror"
     SINGLE = "single"
 
 
-class Ootb(str, Enum):
+class Ootb(StrEnum):
     """What an out-of-the-blue packet gets (RFC 9260 §8.4)."""
 
     DROP = "drop"
     ABORT = "abort"
 
 
-class NoEndpoint(str, Enum):
+class NoEndpoint(StrEnum):
     """What an INIT gets while no endpoint of the pool may take it."""
 
     ABORT = "abort"
     DROP = "drop"
 
 
-class IdleExpiry(str, Enum):
+class IdleExpiry(StrEnum):
     """How an association ends that was idle for its whole timeout."""
 
     SILENT = "silent"
     ABORT = "abort"
 
 
-class Assign(str, Enum):
+class Assign(StrEnum):
     """Where the daemon puts a VIP: the interface that holds its subnet, the loopback, or nowhere."""
 
     INTERFACE = "interface"
@@ -80,7 +80,7 @@ class Assign(str, Enum):
     NONE = "none"
 
 
-class ProbeType(str, Enum):
+class ProbeType(StrEnum):
     """How an endpoint address is probed."""
 
     SCTP = "sctp"
