@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* A parsed packet: offsets and host-order facts, valid until the packet is resized. The hook (xdp.bpf.c, tc.bpf.c)
+ * defines ctx_t and the six hook_ functions before it includes the core. */
+#pragma once
+#include <linux/if_ether.h>
+#include <linux/in.h>
+#include <linux/ip.h>
+#include <linux/ipv6.h>
+#include <bpf/bpf_endian.h>
+#include "table.h"
+
+#define DATA(ctx) ((void *)(long)(ctx)->data)
+#define DATA_END(ctx) ((void *)(long)(ctx)->data_end)
+#define barrier_of(x) asm volatile("" : "+r"(x))
+
+#define GO_ON (-1)
+#define IPPROTO_SCTP_ 132
+#define IPPROTO_ICMPV6_ 58
+#define IPPROTO_FRAGMENT_ 44
+
+struct packet {
+	__u32 l3; /* offsets from data */
+	__u32 l4;
+	__u32 end; /* of the IP packet */
+	__u8 family; /* 4 or 6 */
+	__u8 protocol;
+	__u8 fragment; /* enum fragment */
+	__u8 ttl;
+	__be16 sport;
+	__be16 dport;
+	__u32 tag; /* verification tag as on the wire */
+	__u32 chunk; /* type and flags of the first chunk: type | flags << 8 */
+	__u32 fragment_id;
+};
+
+enum fragment { FRAGMENT_NONE, FRAGMENT_FIRST, FRAGMENT_LATER };
+
+struct sctphdr {
+	__be16 sport;
+	__be16 dport;
+	__be32 tag;
+	__le32 checksum;
+};
+
+struct chunk {
+	__u8 type;
+	__u8 flags;
+	__be16 length;
+};
+
+struct init_chunk {
+	struct chunk header;
+	__be32 tag;
+	__be32 window;
+	__be16 outbound;
+	__be16 inbound;
+	__be32 tsn;
+};
+
+struct parameter {
+	__be16 type;
+	__be16 length;
+};
+
+/* What becomes of the addresses and ports. */
+struct rewrite {
+	struct address source;
+	struct address destination;
+	__be16 sport;
+	__be16 dport;
+};
+
+static __always_inline struct address mapped(__be32 v4)
+{
+	return (struct address){ .word = { 0, 0, bpf_htonl(0xffff), v4 } };
+}
+
+static __always_inline int same(const struct address *a, const struct address *b)
+{
+	return a->half[0] == b->half[0] && a->half[1] == b->half[1];
+}
+
+static __always_inline int is_v4(const struct address *a)
+{
+	return !a->half[0] && a->word[2] == bpf_htonl(0xffff);
+}
+
+static __always_inline __u8 family_of(const struct address *a)
+{
+	return is_v4(a) ? 4 : 6;
+}
+
+static __always_inline __u64 ports_key(__be16 sport, __be16 dport, __u32 tag)
+{
+	return (__u64)sport | (__u64)dport << 16 | (__u64)tag << 32;
+}
+
+/* An access of SIZE bytes at a variable offset, or NULL. */
+#define AT(ctx, offset, size)                                                                                          \
+	({                                                                                                             \
+		__u32 offset_ = (offset);                                                                              \
+		void *at_;                                                                                             \
+		barrier_of(offset_);                                                                                   \
+		offset_ &= OFFSET_MASK;                                                                                \
+		at_ = DATA(ctx) + offset_;                                                                             \
+		at_ + (size) > DATA_END(ctx) ? NULL : at_;                                                             \
+	})
+
+static __always_inline void load_addresses(ctx_t *ctx, const struct packet *p, struct address *source,
+					   struct address *destination)
+{
+	if (p->family == 4) {
+		struct iphdr *ip = AT(ctx, p->l3, sizeof(*ip));
+
+		if (ip) {
+			*source = mapped(ip->saddr);
+			*destination = mapped(ip->daddr);
+		}
+	} else {
+		struct ipv6hdr *ip = AT(ctx, p->l3, sizeof(*ip));
+
+		if (ip) {
+			__builtin_memcpy(source, &ip->saddr, sizeof(*source));
+			__builtin_memcpy(destination, &ip->daddr, sizeof(*destination));
+		}
+	}
+}

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Counted drops, rate limits and events. */
+#pragma once
+#include "packet.h"
+
+static __always_inline void count(enum reason reason, __u32 bytes)
+{
+	__u32 index = reason;
+	struct counter *counter = bpf_map_lookup_elem(&drops, &index);
+
+	if (counter) {
+		counter->packets++;
+		counter->bytes += bytes;
+	}
+}
+
+static __noinline int allowed(__u32 what, __u32 per_second)
+{
+	struct bucket_of_tokens *bucket = bpf_map_lookup_elem(&tokens, &what);
+	__u32 now = (__u32)bpf_jiffies64();
+
+	if (!bucket)
+		return 0;
+	if (now - bucket->second >= hz) {
+		bucket->second = now;
+		bucket->left = per_second;
+	}
+	if (!bucket->left)
+		return 0;
+	bucket->left--;
+	return 1;
+}
+
+static __noinline int tracing(void)
+{
+	__u32 zero = 0;
+	struct control *c = bpf_map_lookup_elem(&control, &zero);
+
+	return c && c->trace;
+}
+
+/* Reports a packet's fate where somebody listens, or a refusal within its rate. */
+static __noinline void report(ctx_t *ctx, const struct packet *p, __u32 type, __u32 reason, __u32 service)
+{
+	struct event *event;
+
+	if (!(type == EVENT_REFUSAL && allowed(LIMITED_EVENTS, EVENTS_PER_SECOND)) && !tracing())
+		return;
+	event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
+	if (!event)
+		return;
+	*event = (struct event){ .time = bpf_jiffies64(),
+				 .type = type,
+				 .reason = reason,
+				 .protocol = p->protocol,
+				 .service = service,
+				 .endpoint = NO_SLOT,
+				 .conversation = NO_SLOT,
+				 .client_tag = p->tag,
+				 .sport = p->sport,
+				 .dport = p->dport };
+	load_addresses(ctx, p, &event->source, &event->destination);
+	bpf_ringbuf_submit(event, 0);
+}
+
+static __noinline int drop(ctx_t *ctx, const struct packet *p, enum reason reason)
+{
+	count(reason, p->end - p->l3);
+	if (tracing())
+		report(ctx, p, EVENT_TRACE, reason, NO_SLOT);
+	return VERDICT_DROP;
+}
+
+/* As drop, for what somebody will want to hear of: a client that could not be served. */
+static __noinline int refuse(ctx_t *ctx, const struct packet *p, enum reason reason, __u32 service)
+{
+	count(reason, p->end - p->l3);
+	report(ctx, p, EVENT_REFUSAL, reason, service);
+	return VERDICT_DROP;
+}
