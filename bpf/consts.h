@@ -51,9 +51,6 @@
 /* Offsets into a packet stay below this power of two, which bounds them for the verifier. */
 #define OFFSET_MASK 0x3fff
 
-#define ETH_P_8021Q 0x8100
-#define ETH_P_8021AD 0x88a8
-
 /* Chunk types, RFC 9260 §3.2; ASCONF RFC 5061; I-DATA RFC 8260. */
 #define CHUNK_DATA 0
 #define CHUNK_INIT 1

@@ -22,7 +22,7 @@ static __always_inline __u64 address_difference(const struct address *old, const
 {
 	__u64 sum = 0;
 
-	for (int i = 0; i < 4; i++)
+	for (__u32 i = 0; i < 4; i++)
 		sum += (__u64)(__u32)~old->word[i] + new->word[i];
 	return sum;
 }
@@ -32,7 +32,7 @@ static __always_inline __u32 crc_product(const struct checksum_line *line, __u32
 	__u32 sum = 0;
 
 #pragma unroll
-	for (int i = 0; i < 8; i++)
+	for (__u32 i = 0; i < 8; i++)
 		sum ^= line->product[i][(change >> 4 * i) & 15];
 	return sum;
 }

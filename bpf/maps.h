@@ -105,14 +105,6 @@ struct {
 	__uint(max_entries, LIMITED_COUNT);
 } tokens SEC(".maps");
 
-/* A handshake while it is put together. */
-struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__type(key, __u32);
-	__type(value, struct handshake);
-	__uint(max_entries, 1);
-} scratch SEC(".maps");
-
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
 	__uint(max_entries, 1 << 20);

@@ -62,14 +62,6 @@ struct parameter {
 	__be16 length;
 };
 
-/* What becomes of the addresses and ports. */
-struct rewrite {
-	struct address source;
-	struct address destination;
-	__be16 sport;
-	__be16 dport;
-};
-
 static __always_inline struct address mapped(__be32 v4)
 {
 	return (struct address){ .word = { 0, 0, bpf_htonl(0xffff), v4 } };

@@ -14,7 +14,7 @@ static __always_inline void count(enum reason reason, __u32 bytes)
 	}
 }
 
-static __noinline int allowed(__u32 what, __u32 per_second)
+static __always_inline int allowed(__u32 what, __u32 per_second)
 {
 	struct bucket_of_tokens *bucket = bpf_map_lookup_elem(&tokens, &what);
 	__u32 now = (__u32)bpf_jiffies64();
@@ -31,7 +31,7 @@ static __noinline int allowed(__u32 what, __u32 per_second)
 	return 1;
 }
 
-static __noinline int tracing(void)
+static __always_inline int tracing(void)
 {
 	__u32 zero = 0;
 	struct control *c = bpf_map_lookup_elem(&control, &zero);
@@ -40,15 +40,15 @@ static __noinline int tracing(void)
 }
 
 /* Reports a packet's fate where somebody listens, or a refusal within its rate. */
-static __noinline void report(ctx_t *ctx, const struct packet *p, __u32 type, __u32 reason, __u32 service)
+__noinline int report(ctx_t *ctx, const struct packet *p, __u32 type, __u32 reason, __u32 service)
 {
 	struct event *event;
 
-	if (!(type == EVENT_REFUSAL && allowed(LIMITED_EVENTS, EVENTS_PER_SECOND)) && !tracing())
-		return;
+	if (!p || (!(type == EVENT_REFUSAL && allowed(LIMITED_EVENTS, EVENTS_PER_SECOND)) && !tracing()))
+		return 0;
 	event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
 	if (!event)
-		return;
+		return 0;
 	*event = (struct event){ .time = bpf_jiffies64(),
 				 .type = type,
 				 .reason = reason,
@@ -61,10 +61,13 @@ static __noinline void report(ctx_t *ctx, const struct packet *p, __u32 type, __
 				 .dport = p->dport };
 	load_addresses(ctx, p, &event->source, &event->destination);
 	bpf_ringbuf_submit(event, 0);
+	return 1;
 }
 
-static __noinline int drop(ctx_t *ctx, const struct packet *p, enum reason reason)
+__noinline int drop(ctx_t *ctx, const struct packet *p, enum reason reason)
 {
+	if (!p)
+		return VERDICT_DROP;
 	count(reason, p->end - p->l3);
 	if (tracing())
 		report(ctx, p, EVENT_TRACE, reason, NO_SLOT);
@@ -72,8 +75,10 @@ static __noinline int drop(ctx_t *ctx, const struct packet *p, enum reason reaso
 }
 
 /* As drop, for what somebody will want to hear of: a client that could not be served. */
-static __noinline int refuse(ctx_t *ctx, const struct packet *p, enum reason reason, __u32 service)
+__noinline int refuse(ctx_t *ctx, const struct packet *p, enum reason reason, __u32 service)
 {
+	if (!p)
+		return VERDICT_DROP;
 	count(reason, p->end - p->l3);
 	report(ctx, p, EVENT_REFUSAL, reason, service);
 	return VERDICT_DROP;

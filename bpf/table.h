@@ -26,7 +26,7 @@ static __always_inline struct entry *table_find(__u64 key)
 {
 	__u32 mask = (1U << table_bits) - 1, home = table_home(key, table_bits);
 
-	for (int i = 0; i < PROBES; i++) {
+	for (__u32 i = 0; i < PROBES; i++) {
 		struct entry *entry = table_slot((home + i) & mask);
 
 		if (!entry || READ_ONCE(entry->key) == KEY_FREE)
@@ -38,11 +38,14 @@ static __always_inline struct entry *table_find(__u64 key)
 }
 
 /* Writes all but the key, then publishes it. Returns the slot, or NO_SLOT. */
-static __noinline __u32 table_insert(const struct entry *from)
+__noinline __u32 table_insert(const struct entry *from)
 {
-	__u32 mask = (1U << table_bits) - 1, home = table_home(from->key, table_bits);
+	__u32 mask = (1U << table_bits) - 1, home;
 
-	for (int i = 0; i < PROBES; i++) {
+	if (!from)
+		return NO_SLOT;
+	home = table_home(from->key, table_bits);
+	for (__u32 i = 0; i < PROBES; i++) {
 		__u32 slot = (home + i) & mask;
 		struct entry *entry = table_slot(slot);
 		__u64 was;
@@ -89,12 +92,11 @@ static __always_inline struct index_slot *index_slot(__u32 slot)
 	return bpf_map_lookup_elem(&index_table, &slot);
 }
 
-/* The value stored under key and kind; 0: none. */
-static __noinline __u64 index_find(__u64 key, __u32 kind)
+static __always_inline __u64 index_search(__u64 key, __u32 kind)
 {
 	__u32 mask = (1U << index_bits) - 1, home = table_home(key, index_bits);
 
-	for (int i = 0; i < PROBES; i++) {
+	for (__u32 i = 0; i < PROBES; i++) {
 		struct index_slot *slot = index_slot((home + i) & mask);
 		__u64 value;
 
@@ -109,12 +111,18 @@ static __noinline __u64 index_find(__u64 key, __u32 kind)
 	return 0;
 }
 
+/* The value stored under key and kind; 0: none. */
+__noinline __u64 index_find(__u64 key, __u32 kind)
+{
+	return index_search(key, kind);
+}
+
 /* Deletes the slots of key that hold value. */
-static __noinline int index_delete(__u64 key, __u64 value)
+__noinline int index_delete(__u64 key, __u64 value)
 {
 	__u32 mask = (1U << index_bits) - 1, home = table_home(key, index_bits), found = 0;
 
-	for (int i = 0; i < PROBES; i++) {
+	for (__u32 i = 0; i < PROBES; i++) {
 		struct index_slot *slot = index_slot((home + i) & mask), *next;
 
 		if (!slot || READ_ONCE(slot->key) == KEY_FREE)
@@ -132,14 +140,14 @@ static __noinline int index_delete(__u64 key, __u64 value)
 enum insertion { INSERTED, ALREADY_THERE, NO_ROOM };
 
 /* One holder a key and kind: of two CPUs that insert at once, the one in the higher slot yields. */
-static __noinline int index_insert(__u64 key, __u64 value)
+__noinline int index_insert(__u64 key, __u64 value)
 {
 	__u32 mask = (1U << index_bits) - 1, home = table_home(key, index_bits);
-	__u32 at = NO_SLOT;
+	__u32 at = PROBES;
 
-	if (index_find(key, value >> 56))
+	if (index_search(key, value >> 56))
 		return ALREADY_THERE;
-	for (int i = 0; i < PROBES; i++) {
+	for (__u32 i = 0; i < PROBES; i++) {
 		struct index_slot *slot = index_slot((home + i) & mask);
 		__u64 was;
 
@@ -155,9 +163,9 @@ static __noinline int index_insert(__u64 key, __u64 value)
 		at = i;
 		break;
 	}
-	if (at == NO_SLOT)
+	if (at == PROBES)
 		return NO_ROOM;
-	for (int i = 0; i < PROBES; i++) {
+	for (__u32 i = 0; i < PROBES; i++) {
 		struct index_slot *slot = index_slot((home + i) & mask);
 
 		if (!slot || i >= at)

@@ -15,6 +15,16 @@ struct address {
 	};
 };
 
+/* A side's addresses, in order. */
+struct addresses {
+	struct address at[MAX_ADDRESSES];
+};
+
+/* For each of our sources: client index | VIP index << 4 of the packet that last left by it. */
+struct pairs {
+	__u8 at[MAX_ADDRESSES];
+};
+
 enum entry_flag {
 	ENTRY_REVERSE = 1, /* endpoint to client */
 	ENTRY_WIDE = 2, /* IPv6, or more than two addresses a side: paths are in the conversation */
@@ -84,11 +94,12 @@ struct conversation {
 	__u32 created; /* jiffies */
 	__u32 domain; /* port reservation to give back; 0: none */
 	__u8 sent; /* bit for each client address that has really sent */
-	__u8 pad[3];
-	__u8 pairs[MAX_ADDRESSES]; /* for each of our sources: client index, VIP index << 4 */
+	__u8 translated; /* ports change: aliases exist */
+	__u8 pad[2];
+	struct pairs pairs;
 	__u32 path_packets[2][MAX_ADDRESSES]; /* of wide entries: by direction and VIP */
-	struct address vip[MAX_ADDRESSES];
-	struct address client[MAX_ADDRESSES];
+	struct addresses vip;
+	struct addresses client;
 };
 
 /* A handshake between INIT and COOKIE ACK. */
@@ -110,9 +121,12 @@ struct handshake {
 	__u32 restart; /* conversation that this handshake would replace, + 1 */
 	__u32 domain; /* port reservation held by this handshake; 0: none or lent by restart */
 	__u32 created; /* jiffies */
-	__u32 pad;
-	struct address client[MAX_ADDRESSES];
+	__u8 families; /* enum families that the client can use */
+	__u8 pad[3];
+	struct addresses client;
 };
+
+enum families { FAMILY_V4 = 1, FAMILY_V6 = 2 };
 
 /* Eight handshakes of one hash: client tag << 32 | acknowledged << 31 | low 31 bits of jiffies. */
 struct bucket {
@@ -136,7 +150,7 @@ struct service {
 	__u32 established; /* idle timeouts in jiffies */
 	__u32 shutdown;
 	__u32 pending;
-	struct address vip[MAX_ADDRESSES];
+	struct addresses vip;
 };
 
 enum endpoint_admin { ENDPOINT_ABSENT, ENDPOINT_UP, ENDPOINT_DRAINING, ENDPOINT_DOWN };
@@ -152,8 +166,8 @@ struct endpoint {
 	__u32 domain; /* one number for each server, whatever pools it is in */
 	__u32 pool;
 	__u32 pad3;
-	struct address address[MAX_ADDRESSES];
-	struct address source[MAX_ADDRESSES]; /* our address that faces each of them (onearm) */
+	struct addresses address;
+	struct addresses source; /* our address that faces each of them (onearm) */
 };
 
 /* What the datapath counts for an endpoint or a service. */

@@ -1,0 +1,265 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* From an SCTP packet to its association: by verification tag, then by handshake, then by what it dials. */
+#pragma once
+#include "established.h"
+
+/* A packet of a handshake that is neither INIT nor INIT ACK. */
+__noinline int relay(ctx_t *ctx, struct work *w, __u32 number, __u32 reverse)
+{
+	struct handshake *h = handshake_of(number);
+	struct service *service;
+	__u32 effects;
+	int reason, verdict;
+
+	if (!h || !w)
+		return VERDICT_DROP;
+	service = service_of(h->service);
+	reason = service ? judge(ctx, &w->packet, &effects) : REASON_IMPOSSIBLE;
+	if (reason || !service)
+		return drop(ctx, &w->packet, reason);
+	w->parties = handshake_parties(h, service);
+	for (__u32 i = 0; i < MAX_ADDRESSES; i++)
+		w->pairs.at[i] = PAIR(h->from, h->vip);
+	reason = reverse ? reverse_path(&service->vip, &h->client, &w->pairs, w) :
+			   forward_path(&service->vip, &h->client, w);
+	if (reason != GO_ON)
+		return drop(ctx, &w->packet, reason);
+	if (!reverse) {
+		h->from = w->path.client;
+		h->vip = w->path.vip;
+	}
+	w->ends.source = w->path.from;
+	w->ends.destination = w->path.to;
+	w->ends.sport = reverse ? h->service_port : h->our_port;
+	w->ends.dport = reverse ? h->client_port : h->server_port;
+	handshake_touch(number, h->client_tag, 0);
+	verdict = send_work(ctx, w, &w->path.to);
+	if (effects & EFFECT_END && verdict != VERDICT_DROP && verdict != VERDICT_PASS)
+		handshake_free(number);
+	return verdict;
+}
+
+/* COOKIE ECHO names the candidate that the client took. */
+static __always_inline void note_echo(struct handshake *h, __u32 tag)
+{
+	for (__u32 i = 0; i < MAX_CANDIDATES; i++)
+		if (i < h->candidates && h->candidate[i] == tag)
+			h->echoed = i + 1;
+}
+
+/* From a client in a handshake: its tag is a candidate's. GO_ON: of none. */
+__noinline int from_candidate(ctx_t *ctx, struct work *w)
+{
+	struct handshake *h;
+	__u64 value;
+
+	if (!w)
+		return VERDICT_DROP;
+	value = index_find(mix(ports_key(w->packet.sport, w->packet.dport, w->packet.tag)), INDEX_CANDIDATE);
+	h = handshake_of(INDEX_NUMBER(value));
+	if (!value || !h)
+		return GO_ON;
+	if (!is_client(h, &w->ends.source))
+		return drop(ctx, &w->packet, REASON_FOREIGN_SOURCE);
+	if ((w->packet.chunk & 0xff) == CHUNK_COOKIE_ECHO)
+		note_echo(h, w->packet.tag);
+	return relay(ctx, w, INDEX_NUMBER(value), 0);
+}
+
+static __always_inline __u32 reply_handshake(struct work *w)
+{
+	w->query = (struct handshake_query){
+		.tag = w->packet.tag, .sport = w->packet.sport, .dport = w->packet.dport, .reply = 1
+	};
+	return handshake_find(w);
+}
+
+/* COOKIE ACK: the handshake becomes an association, whose entry then carries the packet. Returns a reason. */
+static __always_inline int confirm(__u32 number)
+{
+	struct handshake *h = handshake_of(number);
+
+	if (!h || !h->echoed)
+		return REASON_HANDSHAKE_ORDER;
+	return promote(h, number, h->candidate[(h->echoed - 1) & (MAX_CANDIDATES - 1)]);
+}
+
+/* The conversation that a reflected tag or a quoted packet names, + 1; key: as the tag's own direction spells it. */
+__noinline __u32 named(__u64 key)
+{
+	__u64 value = index_find(mix(key), INDEX_ALIAS);
+	struct entry *entry;
+
+	if (value)
+		return INDEX_NUMBER(value) + 1;
+	entry = table_find(key);
+	return entry && !(entry->flags & ENTRY_FLOW) ? entry->conversation + 1 : 0;
+}
+
+/* T bit: the sender has no association and reflects the tag that it was sent, RFC 9260 §8.5.1. */
+__noinline int reflected(ctx_t *ctx, struct work *w)
+{
+	const struct packet *p;
+	struct conversation *c;
+	__u32 number, reverse;
+	int reason;
+
+	if (!w)
+		return VERDICT_DROP;
+	p = &w->packet;
+	number = named(ports_key(p->dport, p->sport, p->tag)) - 1;
+	c = conversation_of(number);
+	if (!c || c->state < STATE_ESTABLISHED)
+		return GO_ON;
+	reverse = c->server_tag == p->tag && c->server_port == p->sport && c->our_port == p->dport;
+	if (!reverse && (c->client_tag != p->tag || c->client_port != p->sport || c->service_port != p->dport))
+		return GO_ON;
+	w->parties = conversation_parties(c);
+	reason = reverse ? reverse_path(&c->vip, &c->client, &c->pairs, w) : forward_path(&c->vip, &c->client, w);
+	if (reason != GO_ON)
+		return drop(ctx, p, reason);
+	w->ends.source = w->path.from;
+	w->ends.destination = w->path.to;
+	w->ends.sport = reverse ? c->service_port : c->our_port;
+	w->ends.dport = reverse ? c->client_port : c->server_port;
+	apply_effects(number, EFFECT_END, p->chunk & 0xff);
+	return send_work(ctx, w, &w->path.to);
+}
+
+/* Of no association: RFC 9260 §8.4. Nothing that dials us is handed to the host's own stack. */
+__noinline int out_of_the_blue(ctx_t *ctx, struct work *w)
+{
+	const struct service *service;
+	__u32 type;
+
+	if (!w)
+		return VERDICT_DROP;
+	type = w->packet.chunk & 0xff;
+	if (!dial(&w->ends.destination, (__u32)w->packet.dport | IPPROTO_SCTP_ << 16, &w->dialled))
+		return w->dialled.ours ? drop(ctx, &w->packet, REASON_OOTB) : VERDICT_PASS;
+	if (!w->packet.tag)
+		return drop(ctx, &w->packet, REASON_ZERO_TAG);
+	drop(ctx, &w->packet, REASON_OOTB);
+	service = service_of(w->dialled.number);
+	if (!service || service->ootb != REFUSE_ABORT || type == CHUNK_ABORT || type == CHUNK_SHUTDOWN_COMPLETE ||
+	    w->packet.fragment)
+		return VERDICT_DROP;
+	return abort_reply(ctx, &w->packet, w->packet.tag, CHUNK_FLAG_T);
+}
+
+/* dsr learns the endpoint's tag from the client's COOKIE ECHO: the answer never came by here. Returns a reason. */
+__noinline int adopt_direct(struct work *w)
+{
+	const struct service *service;
+	struct handshake *h;
+	__u64 value;
+
+	if (!w || !dial(&w->ends.destination, (__u32)w->packet.dport | IPPROTO_SCTP_ << 16, &w->dialled))
+		return REASON_OOTB;
+	service = service_of(w->dialled.number);
+	value = index_find(peer_key(&w->ends.source, w->packet.sport, w->dialled.number), INDEX_DSR);
+	h = handshake_of(INDEX_NUMBER(value));
+	if (!service || service->mode != MODE_DSR || !value || !h || h->client_port != w->packet.sport ||
+	    h->service_port != w->packet.dport || !is_client(h, &w->ends.source))
+		return REASON_OOTB;
+	h->from = find_address(&h->client, h->clients, &w->ends.source) & (MAX_ADDRESSES - 1);
+	return promote(h, INDEX_NUMBER(value), w->packet.tag);
+}
+
+/* An entry that the table had no room for, or whose key another client holds there. */
+static __always_inline struct entry *overflowed(const struct work *w)
+{
+	struct overflow_key key = { .key = ports_key(w->packet.sport, w->packet.dport, w->packet.tag) };
+	struct entry *entry = bpf_map_lookup_elem(&overflow, &key);
+
+	if (entry)
+		return entry;
+	key.client = w->ends.destination;
+	return bpf_map_lookup_elem(&overflow, &key);
+}
+
+/* Not in the table. */
+__noinline int miss(ctx_t *ctx, struct work *w)
+{
+	struct entry *entry;
+	__u32 type, number;
+	int verdict;
+
+	if (!w)
+		return VERDICT_DROP;
+	type = w->packet.chunk & 0xff;
+	verdict = from_candidate(ctx, w);
+	if (verdict != GO_ON)
+		return verdict;
+	number = reply_handshake(w);
+	if (number != NO_SLOT)
+		return relay(ctx, w, number, 1);
+	if ((type == CHUNK_ABORT || type == CHUNK_SHUTDOWN_COMPLETE) && w->packet.chunk >> 8 & CHUNK_FLAG_T) {
+		verdict = reflected(ctx, w);
+		if (verdict != GO_ON)
+			return verdict;
+	}
+	entry = overflowed(w);
+	if (!entry && type == CHUNK_COOKIE_ECHO && !adopt_direct(w))
+		entry = table_find(ports_key(w->packet.sport, w->packet.dport, w->packet.tag));
+	return entry ? established_wide(ctx, &w->packet, entry) : out_of_the_blue(ctx, w);
+}
+
+/* INIT ACK and COOKIE ACK belong to a handshake first, even where an older association has the same key. */
+__noinline int answer(ctx_t *ctx, struct work *w)
+{
+	__u32 number, type;
+	int reason;
+
+	if (!w)
+		return VERDICT_DROP;
+	type = w->packet.chunk & 0xff;
+	number = reply_handshake(w);
+	if (number == NO_SLOT)
+		return type == CHUNK_INIT_ACK ? out_of_the_blue(ctx, w) : GO_ON;
+	if (type == CHUNK_INIT_ACK)
+		return take_init_ack(ctx, w, number);
+	reason = confirm(number);
+	return reason ? refuse(ctx, &w->packet, reason, NO_SLOT) : GO_ON;
+}
+
+/* Everything but a hit, from a packet that is still on the stack. */
+__noinline int sctp_slow(ctx_t *ctx, const struct packet *p)
+{
+	struct work *w;
+	__u32 type;
+	int verdict;
+
+	if (!p)
+		return VERDICT_DROP;
+	w = take_work(ctx, p);
+	if (!w)
+		return VERDICT_DROP;
+	type = p->chunk & 0xff;
+	if (type == CHUNK_INIT)
+		return take_init(ctx, w);
+	if (type == CHUNK_INIT_ACK || type == CHUNK_COOKIE_ACK) {
+		struct entry *entry;
+
+		verdict = answer(ctx, w);
+		if (verdict != GO_ON)
+			return verdict;
+		entry = table_find(ports_key(p->sport, p->dport, p->tag));
+		if (entry)
+			return established_wide(ctx, p, entry);
+	}
+	return miss(ctx, w);
+}
+
+static __always_inline int is_opening(__u32 type)
+{
+	return type == CHUNK_INIT || type == CHUNK_INIT_ACK || type == CHUNK_COOKIE_ACK;
+}
+
+static __always_inline int sctp(ctx_t *ctx, const struct packet *p)
+{
+	__u64 key = ports_key(p->sport, p->dport, p->tag);
+	struct entry *entry = p->tag && !is_opening(p->chunk & 0xff) ? table_find(key) : NULL;
+
+	return entry ? established(ctx, p, entry, key) : sctp_slow(ctx, p);
+}

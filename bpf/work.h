@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* What the slow paths put together. It is per CPU, not on the stack: their call chains would outgrow 512 bytes. */
+#pragma once
+#include "nexthop.h"
+
+/* What becomes of the addresses and ports; before a path is chosen: the packet's own. */
+struct rewrite {
+	struct address source;
+	struct address destination;
+	__be16 sport;
+	__be16 dport;
+	__u32 pad;
+};
+
+struct dialled {
+	__u32 number; /* of the service */
+	__u32 vip; /* index in its list */
+	__u32 ours; /* the destination is a VIP, if of another port */
+};
+
+/* The two sides of a conversation or handshake. */
+struct parties {
+	__u32 endpoint;
+	__u8 vips;
+	__u8 clients;
+	__u8 mode;
+	__u8 single;
+};
+
+/* The addresses chosen, by index and in full. */
+struct path {
+	__u8 client;
+	__u8 vip;
+	__u8 server;
+	__u8 source; /* which of our sources: index into pairs */
+	__u32 pad;
+	struct address from;
+	struct address to;
+};
+
+struct handshake_query {
+	__u32 tag;
+	__u32 service; /* of an INIT */
+	__be16 sport;
+	__be16 dport;
+	__u32 reply; /* the packet comes from the endpoint */
+};
+
+enum own { OWN_NOTHING, OWN_VIPS, OWN_SOURCES };
+
+/* How the parameters of an INIT or INIT ACK are to be edited. */
+struct order {
+	__u32 own; /* enum own: the siblings to put in */
+	__u32 number; /* of the service or endpoint that has them */
+	__u32 owns;
+	__u32 implied; /* index of the sibling that the header carries */
+	__u32 families; /* what may be appended */
+	__u32 mtu;
+	struct address header; /* the sender's own source address */
+};
+
+/* Where the editing stands. */
+struct edit {
+	__u32 at;
+	__u32 end; /* of the chunk */
+	__u32 last; /* of the packet */
+	__u32 used; /* bit for each sibling that is in */
+	__u32 sum; /* change of the checksum */
+	__u32 tail; /* raw checksum, over what has been appended */
+};
+
+struct work {
+	struct packet packet;
+	struct dialled dialled;
+	struct parties parties;
+	struct path path;
+	struct rewrite ends;
+	struct handshake_query query;
+	struct order order;
+	struct edit edit;
+	struct way_out out;
+	struct handshake handshake;
+	struct pairs pairs;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__type(key, __u32);
+	__type(value, struct work);
+	__uint(max_entries, 1);
+} works SEC(".maps");
+
+static __always_inline struct work *take_work(ctx_t *ctx, const struct packet *p)
+{
+	__u32 zero = 0;
+	struct work *w = bpf_map_lookup_elem(&works, &zero);
+
+	if (!w)
+		return NULL;
+	w->packet = *p;
+	load_addresses(ctx, p, &w->ends.source, &w->ends.destination);
+	w->ends.sport = p->sport;
+	w->ends.dport = p->dport;
+	return w;
+}

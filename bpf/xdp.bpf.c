@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* The datapath as an XDP program. What it cannot resolve it passes, untouched, to the tc program of the interface. */
+#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+
+typedef struct xdp_md ctx_t;
+#define VERDICT_PASS XDP_PASS
+#define VERDICT_DROP XDP_DROP
+#define HOOK_RESOLVES 0
+
+struct address;
+static __always_inline __u32 hook_ifindex(ctx_t *ctx)
+{
+	return ctx->ingress_ifindex;
+}
+
+static __always_inline int hook_segmented(ctx_t *ctx)
+{
+	return 0;
+}
+
+static __always_inline int hook_resize(ctx_t *ctx, int delta)
+{
+	return delta ? (int)bpf_xdp_adjust_tail(ctx, delta) : 0;
+}
+
+static __always_inline int hook_grow_head(ctx_t *ctx, __u32 room)
+{
+	return (int)bpf_xdp_adjust_head(ctx, -(int)room);
+}
+
+static __always_inline int hook_transmit(ctx_t *ctx, __u32 ifindex)
+{
+	return ifindex == ctx->ingress_ifindex ? XDP_TX : (int)bpf_redirect(ifindex, 0);
+}
+
+static __always_inline int hook_reflect(ctx_t *ctx)
+{
+	return XDP_TX;
+}
+
+static __always_inline int hook_redirect_neighbour(ctx_t *ctx, __u32 ifindex, const struct address *gateway)
+{
+	return XDP_ABORTED;
+}
+
+static __always_inline int hook_vlan(ctx_t *ctx, __u32 l3, __u16 vlan);
+
+#include "core.h"
+#include "xdp_vlan.h"
+
+SEC("xdp")
+int telco_xdp(struct xdp_md *ctx)
+{
+	return balance(ctx);
+}
+
+char LICENSE[] SEC("license") = "GPL";
