@@ -45,7 +45,7 @@ __noinline int abort_reply(ctx_t *ctx, const struct packet *p, __u32 tag, __u32 
 	if (!p || (void *)(eth + 1) > DATA_END(ctx))
 		return VERDICT_DROP;
 	swap_macs(eth);
-	if (hook_resize(ctx, (int)(p->l4 + ABORT_BYTES) - (int)(DATA_END(ctx) - DATA(ctx))) || !swap_ends(ctx, p))
+	if (hook_set_length(ctx, p->l4 + ABORT_BYTES) || !swap_ends(ctx, p))
 		return VERDICT_DROP;
 	sctp = AT(ctx, p->l4, ABORT_BYTES);
 	if (!sctp)

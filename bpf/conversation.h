@@ -64,10 +64,11 @@ static __always_inline int is_wide(const struct conversation *c, const struct en
 static __always_inline void fill_entry(struct entry *entry, const struct conversation *c,
 				       const struct endpoint *endpoint, __u32 number)
 {
-	*entry = (struct entry){ .last = (__u32)bpf_jiffies64(),
-				 .conversation = number,
-				 .endpoint = c->endpoint,
-				 .flags = c->mode << ENTRY_MODE_SHIFT | (c->single ? ENTRY_SINGLE : 0) };
+	__builtin_memset(entry, 0, sizeof(*entry));
+	entry->last = (__u32)bpf_jiffies64();
+	entry->conversation = number;
+	entry->endpoint = c->endpoint;
+	entry->flags = c->mode << ENTRY_MODE_SHIFT | (c->single ? ENTRY_SINGLE : 0);
 	if (is_wide(c, endpoint)) {
 		entry->flags |= ENTRY_WIDE;
 		return;
@@ -243,28 +244,30 @@ __noinline int note_pair(__u32 number, __u32 k, __u32 pair)
 
 __noinline int enter(struct conversation *c, __u32 number)
 {
+	struct work *w = this_work();
 	const struct endpoint *endpoint;
-	struct entry entry;
+	struct entry *entry;
 
-	if (!c)
+	if (!c || !w)
 		return 0;
+	entry = &w->entry;
 	endpoint = endpoint_of(c->endpoint);
 	if (!endpoint)
 		return 0;
-	fill_entry(&entry, c, endpoint, number);
+	fill_entry(entry, c, endpoint, number);
 	c->reverse = NO_SLOT;
-	entry.key = forward_key(c);
-	entry.sport = c->our_port;
-	entry.dport = c->server_port;
-	if (!place(&entry, c, &c->forward))
+	entry->key = forward_key(c);
+	entry->sport = c->our_port;
+	entry->dport = c->server_port;
+	if (!place(entry, c, &c->forward))
 		return 0;
 	if (c->mode == MODE_DSR)
 		return 1;
-	entry.flags |= ENTRY_REVERSE;
-	entry.key = reverse_key(c);
-	entry.sport = c->service_port;
-	entry.dport = c->client_port;
-	if (!place(&entry, c, &c->reverse)) {
+	entry->flags |= ENTRY_REVERSE;
+	entry->key = reverse_key(c);
+	entry->sport = c->service_port;
+	entry->dport = c->client_port;
+	if (!place(entry, c, &c->reverse)) {
 		unplace(c, forward_key(c), c->forward, 0);
 		return 0;
 	}

@@ -52,7 +52,7 @@ static __always_inline int balance(ctx_t *ctx)
 		return verdict;
 	if (p.protocol != IPPROTO_SCTP_)
 		return VERDICT_PASS;
-	if (DATA(ctx) + (p.end & 0xffff) > DATA_END(ctx))
+	if (p.end > hook_length(ctx))
 		return malformed(ctx, &p, REASON_IP_LENGTH);
 	return balance_sctp(ctx, &p);
 }

@@ -2,7 +2,7 @@
 /* Checksum arithmetic. SCTP's CRC32c is linear: a word that changes d bytes before the end changes the sum by a product
  * that depends on d and the change alone, so an edit costs the same at any length and keeps a damaged packet damaged. */
 #pragma once
-#include "packet.h"
+#include "access.h"
 
 static __always_inline __u16 fold(__u64 sum)
 {

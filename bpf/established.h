@@ -185,7 +185,7 @@ static __always_inline int judge(ctx_t *ctx, const struct packet *p, __u32 *effe
 __noinline int established_wide(ctx_t *ctx, const struct packet *p, struct entry *entry)
 {
 	struct work *w;
-	__u32 effects, dsr;
+	__u32 effects = 0, dsr;
 	int reason;
 
 	if (!p || !entry)
@@ -216,7 +216,7 @@ static __always_inline int established_narrow(ctx_t *ctx, const struct packet *p
 {
 	struct rewrite to = { .sport = entry->sport, .dport = entry->dport };
 	struct iphdr *ip = AT(ctx, p->l3, sizeof(*ip));
-	__u32 effects, path = 0, number = entry->conversation;
+	__u32 effects = 0, path = 0, number = entry->conversation;
 	int reason;
 
 	if (p->family != 4 || !ip)

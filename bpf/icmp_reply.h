@@ -3,7 +3,7 @@
  * sent it (RFC 792, RFC 1191, RFC 4443), and sent back the way it came. */
 #pragma once
 #include "csum.h"
-#include "stats.h"
+#include "verdict.h"
 
 /* Types, RFC 792 and RFC 4443. */
 #define ICMP_UNREACHABLE 3
@@ -58,7 +58,7 @@ static __always_inline struct ethhdr *make_room(ctx_t *ctx, const struct packet 
 	if (p->l3 != sizeof(*eth) || (void *)(eth + 1) > DATA_END(ctx))
 		return NULL; /* tagged frames: the error is counted, not sent */
 	kept = *eth;
-	if (hook_resize(ctx, (int)(p->l3 + quote) - (int)(DATA_END(ctx) - DATA(ctx))) || hook_grow_head(ctx, room))
+	if (hook_set_length(ctx, p->l3 + quote) || hook_grow_head(ctx, room))
 		return NULL;
 	eth = DATA(ctx);
 	if ((void *)(eth + 1) > DATA_END(ctx))

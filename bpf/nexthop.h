@@ -1,24 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Where a packet leaves: the kernel's answer, cached by destination until the daemon raises the generation. */
 #pragma once
-#include "stats.h"
+#include "verdict.h"
+#include "work.h"
+
+static __always_inline int hook_redirect_neighbour(ctx_t *ctx, __u32 ifindex, const struct address *gateway);
 
 #define AF_INET_ 2
 #define AF_INET6_ 10
 #define MTU_MAX 0xffff
 
 enum route { ROUTE_FOUND, ROUTE_UNRESOLVED, ROUTE_NONE };
-
-struct way_out {
-	__u32 ifindex;
-	__u16 mtu;
-	__u16 vlan; /* VLAN_UNRESOLVED: leaves by the kernel's neighbour code (tc only), towards gateway */
-	union {
-		__u8 macs[12];
-		struct address gateway;
-	};
-};
-#define VLAN_UNRESOLVED 0xffff
 
 static __always_inline __u32 generation(void)
 {

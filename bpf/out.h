@@ -3,7 +3,20 @@
 #pragma once
 #include "csum.h"
 #include "icmp_reply.h"
-#include "work.h"
+#include "nexthop.h"
+
+static __always_inline struct work *take_work(ctx_t *ctx, const struct packet *p)
+{
+	struct work *w = this_work();
+
+	if (!w)
+		return NULL;
+	w->packet = *p;
+	load_addresses(ctx, p, &w->ends.source, &w->ends.destination);
+	w->ends.sport = p->sport;
+	w->ends.dport = p->dport;
+	return w;
+}
 
 /* Where the packet may go and whether it fits; GO_ON, or a verdict. */
 static __always_inline int way_out(ctx_t *ctx, const struct packet *p, const struct address *from,

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* A parsed packet: offsets and host-order facts, valid until the packet is resized. The hook (xdp.bpf.c, tc.bpf.c)
- * defines ctx_t and the six hook_ functions before it includes the core. */
+/* A parsed packet: offsets and facts, valid until the packet is resized; and small arithmetic on addresses. */
 #pragma once
 #include <linux/if_ether.h>
 #include <linux/in.h>
@@ -9,11 +8,8 @@
 #include <bpf/bpf_endian.h>
 #include "table.h"
 
-#define DATA(ctx) ((void *)(long)(ctx)->data)
-#define DATA_END(ctx) ((void *)(long)(ctx)->data_end)
-#define barrier_of(x) asm volatile("" : "+r"(x))
-
-#define GO_ON (-1)
+/* Neither a verdict of any hook nor a reason. */
+#define GO_ON (-100)
 #define IPPROTO_SCTP_ 132
 #define IPPROTO_ICMPV6_ 58
 #define IPPROTO_FRAGMENT_ 44
@@ -85,35 +81,4 @@ static __always_inline __u8 family_of(const struct address *a)
 static __always_inline __u64 ports_key(__be16 sport, __be16 dport, __u32 tag)
 {
 	return (__u64)sport | (__u64)dport << 16 | (__u64)tag << 32;
-}
-
-/* An access of SIZE bytes at a variable offset, or NULL. */
-#define AT(ctx, offset, size)                                                                                          \
-	({                                                                                                             \
-		__u32 offset_ = (offset);                                                                              \
-		void *at_;                                                                                             \
-		barrier_of(offset_);                                                                                   \
-		offset_ &= OFFSET_MASK;                                                                                \
-		at_ = DATA(ctx) + offset_;                                                                             \
-		at_ + (size) > DATA_END(ctx) ? NULL : at_;                                                             \
-	})
-
-static __always_inline void load_addresses(ctx_t *ctx, const struct packet *p, struct address *source,
-					   struct address *destination)
-{
-	if (p->family == 4) {
-		struct iphdr *ip = AT(ctx, p->l3, sizeof(*ip));
-
-		if (ip) {
-			*source = mapped(ip->saddr);
-			*destination = mapped(ip->daddr);
-		}
-	} else {
-		struct ipv6hdr *ip = AT(ctx, p->l3, sizeof(*ip));
-
-		if (ip) {
-			__builtin_memcpy(source, &ip->saddr, sizeof(*source));
-			__builtin_memcpy(destination, &ip->daddr, sizeof(*destination));
-		}
-	}
 }

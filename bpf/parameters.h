@@ -374,7 +374,7 @@ static __always_inline int edit_parameters(ctx_t *ctx, struct work *w)
 	if (!header)
 		return 0;
 	bytes = edit_all(ctx, w, chunk, bpf_ntohs(header->length));
-	if (bytes && hook_resize(ctx, (int)(w->packet.end + bytes) - (int)(DATA_END(ctx) - DATA(ctx)))) {
+	if (bytes && hook_set_length(ctx, w->packet.end + bytes)) {
 		count(REASON_RESIZE, 0);
 		bytes = 0;
 	}

@@ -2,7 +2,7 @@
 /* From the frame to struct packet. Each parser takes the packet, checks its bounds and returns GO_ON, VERDICT_PASS for
  * what is not ours to judge, or a drop. */
 #pragma once
-#include "stats.h"
+#include "verdict.h"
 
 struct vlan_header {
 	__be16 tci;

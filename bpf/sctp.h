@@ -8,7 +8,7 @@ __noinline int relay(ctx_t *ctx, struct work *w, __u32 number, __u32 reverse)
 {
 	struct handshake *h = handshake_of(number);
 	struct service *service;
-	__u32 effects;
+	__u32 effects = 0;
 	int reason, verdict;
 
 	if (!h || !w)

@@ -1,7 +1,18 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* What the slow paths put together. It is per CPU, not on the stack: their call chains would outgrow 512 bytes. */
 #pragma once
-#include "nexthop.h"
+#include "count.h"
+
+struct way_out {
+	__u32 ifindex;
+	__u16 mtu;
+	__u16 vlan; /* VLAN_UNRESOLVED: leaves by the kernel's neighbour code (tc only), towards gateway */
+	union {
+		__u8 macs[12];
+		struct address gateway;
+	};
+};
+#define VLAN_UNRESOLVED 0xffff
 
 /* What becomes of the addresses and ports; before a path is chosen: the packet's own. */
 struct rewrite {
@@ -81,6 +92,7 @@ struct work {
 	struct way_out out;
 	struct handshake handshake;
 	struct pairs pairs;
+	struct entry entry;
 };
 
 struct {
@@ -90,16 +102,9 @@ struct {
 	__uint(max_entries, 1);
 } works SEC(".maps");
 
-static __always_inline struct work *take_work(ctx_t *ctx, const struct packet *p)
+static __always_inline struct work *this_work(void)
 {
 	__u32 zero = 0;
-	struct work *w = bpf_map_lookup_elem(&works, &zero);
 
-	if (!w)
-		return NULL;
-	w->packet = *p;
-	load_addresses(ctx, p, &w->ends.source, &w->ends.destination);
-	w->ends.sport = p->sport;
-	w->ends.dport = p->dport;
-	return w;
+	return bpf_map_lookup_elem(&works, &zero);
 }

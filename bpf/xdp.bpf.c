@@ -8,7 +8,6 @@ typedef struct xdp_md ctx_t;
 #define VERDICT_DROP XDP_DROP
 #define HOOK_RESOLVES 0
 
-struct address;
 static __always_inline __u32 hook_ifindex(ctx_t *ctx)
 {
 	return ctx->ingress_ifindex;
@@ -19,8 +18,15 @@ static __always_inline int hook_segmented(ctx_t *ctx)
 	return 0;
 }
 
-static __always_inline int hook_resize(ctx_t *ctx, int delta)
+static __always_inline __u32 hook_length(ctx_t *ctx)
 {
+	return ctx->data_end - ctx->data;
+}
+
+static __always_inline int hook_set_length(ctx_t *ctx, __u32 length)
+{
+	int delta = (int)length - (int)hook_length(ctx);
+
 	return delta ? (int)bpf_xdp_adjust_tail(ctx, delta) : 0;
 }
 
@@ -39,15 +45,15 @@ static __always_inline int hook_reflect(ctx_t *ctx)
 	return XDP_TX;
 }
 
-static __always_inline int hook_redirect_neighbour(ctx_t *ctx, __u32 ifindex, const struct address *gateway)
-{
-	return XDP_ABORTED;
-}
-
 static __always_inline int hook_vlan(ctx_t *ctx, __u32 l3, __u16 vlan);
 
 #include "core.h"
 #include "xdp_vlan.h"
+
+static __always_inline int hook_redirect_neighbour(ctx_t *ctx, __u32 ifindex, const struct address *gateway)
+{
+	return XDP_ABORTED;
+}
 
 SEC("xdp")
 int telco_xdp(struct xdp_md *ctx)

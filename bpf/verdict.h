@@ -1,43 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Counted drops, rate limits and events. */
+/* Ends of a packet that goes no further. */
 #pragma once
-#include "packet.h"
-
-static __always_inline void count(enum reason reason, __u32 bytes)
-{
-	__u32 index = reason;
-	struct counter *counter = bpf_map_lookup_elem(&drops, &index);
-
-	if (counter) {
-		counter->packets++;
-		counter->bytes += bytes;
-	}
-}
-
-static __always_inline int allowed(__u32 what, __u32 per_second)
-{
-	struct bucket_of_tokens *bucket = bpf_map_lookup_elem(&tokens, &what);
-	__u32 now = (__u32)bpf_jiffies64();
-
-	if (!bucket)
-		return 0;
-	if (now - bucket->second >= hz) {
-		bucket->second = now;
-		bucket->left = per_second;
-	}
-	if (!bucket->left)
-		return 0;
-	bucket->left--;
-	return 1;
-}
-
-static __always_inline int tracing(void)
-{
-	__u32 zero = 0;
-	struct control *c = bpf_map_lookup_elem(&control, &zero);
-
-	return c && c->trace;
-}
+#include "access.h"
+#include "count.h"
 
 /* Reports a packet's fate where somebody listens, or a refusal within its rate. */
 __noinline int report(ctx_t *ctx, const struct packet *p, __u32 type, __u32 reason, __u32 service)
