@@ -5,6 +5,19 @@
 
 #include "conversation.h"
 
+/* Never set: makes the compiler record these enums for user space. */
+const volatile struct names {
+	enum mode mode;
+	enum pick pick;
+	enum refusal refusal;
+	enum state state;
+	enum reason reason;
+	enum endpoint_admin admin;
+	enum event_type event;
+	enum entry_flag entry;
+	enum layout layout;
+} names;
+
 /* Fills the queue of unused conversations and the checksum lines: once, when the maps are new. */
 struct setup {
 	__u32 conversations;

@@ -134,6 +134,7 @@ struct bucket {
 };
 
 struct service {
+	__u64 name; /* hash, by which a restarted daemon knows the record again */
 	__u8 active;
 	__u8 mode;
 	__u8 pick;
@@ -156,6 +157,7 @@ struct service {
 enum endpoint_admin { ENDPOINT_ABSENT, ENDPOINT_UP, ENDPOINT_DRAINING, ENDPOINT_DOWN };
 
 struct endpoint {
+	__u64 name; /* as in struct service */
 	__u8 live; /* bit for each address */
 	__u8 admin;
 	__u8 addresses;
@@ -183,6 +185,7 @@ struct vip_key {
 	__be16 port; /* masked to plen bits */
 	__u8 protocol;
 	__u8 plen; /* bits of port that count; VIP_LENGTHS: the value is a set of lengths */
+	__u32 pad;
 };
 #define VIP_LENGTHS 0xff
 
@@ -200,6 +203,7 @@ struct source_key { /* LPM: service and prefix */
 struct member_key { /* is this address an endpoint of this pool? */
 	struct address address;
 	__u32 pool;
+	__u32 pad;
 };
 
 /* Where packets to an address leave. A direct-mapped cache of the kernel's route and neighbour. */
@@ -228,8 +232,11 @@ struct control {
 	__u32 trace; /* report every decision */
 };
 
+/* Raised with every change to what a pinned map holds. */
+enum layout { LAYOUT_VERSION = 1 };
+
 struct meta {
-	__u32 layout;
+	enum layout layout;
 	__u32 table_bits;
 	__u32 index_bits;
 	__u32 pending_bits;

@@ -4,13 +4,13 @@ Records are packed and unpacked by these layouts, so that C is the one place tha
 """
 
 import struct
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from lb.bpf.errors import BpfError
 
-INT, POINTER, ARRAY, STRUCT, UNION, ENUM, TYPEDEF, VAR, DATASEC, ENUM64 = 1, 2, 3, 4, 5, 6, 8, 14, 15, 19
+INT, POINTER, ARRAY, STRUCT, UNION, ENUM, ENUM64 = 1, 2, 3, 4, 5, 6, 19
+NO_BITS = 8  # SHT_NOBITS
 MODIFIERS = {8, 9, 10, 11}  # typedef, volatile, const, restrict
 TRAILER = {1: 4, 3: 12, 14: 4, 17: 4}  # bytes after the common part, of kinds without members
 MEMBER = {4: 12, 5: 12, 6: 8, 13: 8, 15: 12, 19: 12}  # bytes a member
@@ -55,7 +55,11 @@ class Layout:
     def set(self, record: bytearray | memoryview, name: str, value: int | bytes) -> None:
         """Overwrite one field of a record."""
         field = self.fields[name]
-        raw = value.to_bytes(field.size, "big" if field.order == ">" else "little") if isinstance(value, int) else value
+        raw = (
+            value.to_bytes(field.size, "big" if field.order == ">" else "little")
+            if isinstance(value, int)
+            else value
+        )
         if len(raw) > field.size:
             raise BpfError(f"{self.name}.{name} has {field.size} bytes, not {len(raw)}")
         record[field.offset : field.offset + len(raw)] = raw
@@ -86,7 +90,10 @@ class Btf:
     @classmethod
     def of_object(cls, path: Path) -> "Btf":
         """Read the ``.BTF`` section of a compiled object."""
-        return cls(elf_section(path.read_bytes(), ".BTF", str(path)))
+        sections = elf_sections(path.read_bytes(), str(path))
+        if ".BTF" not in sections:
+            raise BpfError(f"{path} has no BTF: compile it with -g")
+        return cls(sections[".BTF"][1])
 
     def _name(self, offset: int) -> str:
         return self._names[offset : self._names.index(b"\0", offset)].decode()
@@ -149,22 +156,30 @@ class Btf:
         """An enum's names and values."""
         return {self._name(member[0]): member[1] for member in self._find(name, {ENUM}).members}
 
-    def constants(self, section: str = ".rodata") -> Mapping[str, tuple[int, int]]:
-        """Variables of a section: offset and size in bytes."""
-        found = self._find(section, {DATASEC})
-        return {self._types[number].name: (offset, size) for number, offset, size in found.members}
 
-
-def elf_section(data: bytes, wanted: str, path: str) -> bytes:
-    """The bytes of one section of a 64-bit little-endian ELF file."""
+def elf_sections(data: bytes, path: str) -> dict[str, tuple[int, bytes]]:
+    """Sections of a 64-bit little-endian ELF file: number and bytes by name."""
     if data[:6] != b"\x7fELF\x02\x01":
         raise BpfError(f"{path} is not a 64-bit little-endian ELF object")
     (table,) = struct.unpack_from("<Q", data, 40)
     size, count, names = struct.unpack_from("<HHH", data, 58)
     headers = [struct.unpack_from("<IIQQQQ", data, table + size * i) for i in range(count)]
     strings = headers[names][4]
-    for name, _, _, _, offset, length in headers:
+    sections: dict[str, tuple[int, bytes]] = {}
+    for i, (name, kind, _, _, offset, length) in enumerate(headers):
         start = strings + name
-        if data[start : data.index(b"\0", start)].decode() == wanted:
-            return data[offset : offset + length]
-    raise BpfError(f"{path} has no section {wanted}")
+        content = b"" if kind == NO_BITS else data[offset : offset + length]
+        sections[data[start : data.index(b"\0", start)].decode()] = (i, content)
+    return sections
+
+
+def constants(path: Path, section: str = ".rodata") -> dict[str, tuple[int, int]]:
+    """Variables of a section, from the symbol table (the compiler leaves BTF's offsets 0): offset and size in bytes."""
+    sections = elf_sections(path.read_bytes(), str(path))
+    number, _ = sections[section]
+    names = sections[".strtab"][1]
+    return {
+        names[name : names.index(b"\0", name)].decode(): (value, size)
+        for name, _, _, where, value, size in struct.iter_unpack("<IBBHQQ", sections[".symtab"][1])
+        if where == number and size
+    }

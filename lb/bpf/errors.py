@@ -1,9 +1,9 @@
 """What can go wrong between user space and the kernel's BPF.
 
-    BpfError
-    ├── LoadError             the kernel refused a program; carries the verifier's log
-    ├── Unsupported           root, libbpf or a kernel feature is missing
-    └── ForeignProgramError   another program holds the hook
+BpfError
+├── LoadError             the kernel refused a program; carries the verifier's log
+├── Unsupported           root, libbpf or a kernel feature is missing
+└── ForeignProgramError   another program holds the hook
 """
 
 import os
@@ -35,5 +35,7 @@ class ForeignProgramError(BpfError):
     """The interface's hook is held by a program that is not ours."""
 
     def __init__(self, interface: str, program: int, name: str) -> None:
-        super().__init__(f"interface {interface} already runs XDP program {name!r} (id {program}); it is not replaced")
+        super().__init__(
+            f"interface {interface} already runs XDP program {name!r} (id {program}); it is not replaced"
+        )
         self.program = program

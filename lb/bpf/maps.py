@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from lb.bpf.errors import BpfError
-from lb.bpf.syscall import Command, address, bpf, possible_cpus
+from lb.bpf.syscall import Command, address, bpf, close, possible_cpus
 
 ENOENT = 2
 BATCH = 65_536  # elements of one batch call: bounds the kernel's work between two schedules
@@ -69,7 +69,13 @@ class Map:
         self.name = name
         self.info = map_info(descriptor)
         per_cpu = self.info.type == MapType.PERCPU_ARRAY
-        self.value_bytes = (self.info.value_size + 7) // 8 * 8 * possible_cpus() if per_cpu else self.info.value_size
+        self.value_bytes = (
+            (self.info.value_size + 7) // 8 * 8 * possible_cpus() if per_cpu else self.info.value_size
+        )
+
+    def close(self) -> None:
+        """Let go of the descriptor; the map lives on where something else holds it."""
+        close(self.fd)
 
     def _element(self, command: Command, key: bytes, value: bytes | None, flags: int, what: str) -> bytes:
         if len(key) != self.info.key_size:
@@ -154,6 +160,8 @@ class Map:
             self._batch(Command.MAP_DELETE_BATCH, keys[start : start + BATCH], ())
 
     def _batch(self, command: Command, keys: Sequence[bytes], values: Sequence[bytes]) -> None:
+        if any(len(key) != self.info.key_size for key in keys):
+            raise BpfError(f"{self.name}: a key has {self.info.key_size} bytes")
         key_buffer = ctypes.create_string_buffer(b"".join(keys), len(keys) * self.info.key_size)
         joined = b"".join(values)
         value_buffer = ctypes.create_string_buffer(joined, len(joined)) if values else None

@@ -5,7 +5,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from lb.bpf.btf import Btf
+from lb.bpf.btf import Btf, constants as object_constants
 from lb.bpf.errors import BpfError, LoadError, Unsupported
 from lb.bpf.maps import Map
 
@@ -97,7 +97,7 @@ class BpfObject:
 
     def configure(self, **constants: int) -> None:
         """Set ``const volatile`` variables before loading; those that the object lacks are passed over."""
-        places = self.btf.constants()
+        places = object_constants(self.path)
         name = next(name for name in self._maps if name.endswith(".rodata"))
         start = self._library.bpf_map__initial_value(self._maps[name], ctypes.byref(ctypes.c_size_t()))
         for variable, value in constants.items():

@@ -1,0 +1,210 @@
+"""Bringing the maps to a policy: new before old, old only when nothing new needs it."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from struct import pack
+
+from lb.bpf import BpfError, MapType, create_map
+from lb.datapath.objects import Datapath, ticks
+from lb.datapath.records import (
+    Records,
+    endpoint_name,
+    length_sets,
+    member_key,
+    service_name,
+    source_key,
+    vip_entries,
+)
+from lb.model import Address, Admin, Endpoint, Pick, Policy, Pool
+from lb.ring import as_numbers, build_ring
+
+INNER_MAP = 1 << 12  # BPF_F_INNER_MAP: rings of one outer map differ in length
+
+Health = Callable[[Address], bool]
+Facing = Callable[[Address], Address | None]
+
+
+@dataclass(slots=True)
+class Numbers:
+    """Numbers given to names; a number is free again when its record is."""
+
+    limit: int
+    what: str
+    taken: dict[int, int] = field(default_factory=dict)  # name → number
+    used: set[int] = field(default_factory=set)
+    _next: int = 0
+
+    def of(self, name: int) -> int:
+        """The number of a name, a new one if it has none. Raises BpfError when all are taken."""
+        if name not in self.taken:
+            if len(self.used) >= self.limit:
+                raise BpfError(f"more than {self.limit} {self.what}: raise the limit and restart")
+            while self._next in self.used:
+                self._next = (self._next + 1) % self.limit
+            self.taken[name] = self._next
+            self.used.add(self._next)
+        return self.taken[name]
+
+    def free(self, name: int) -> None:
+        """Forget a name."""
+        self.used.discard(self.taken.pop(name))
+
+
+class Programmer:
+    """Writes policies into one datapath, remembering what is there so that only differences are written."""
+
+    def __init__(self, datapath: Datapath) -> None:
+        self.datapath = datapath
+        self.records = Records(datapath.btf, ticks())
+        self.services = Numbers(datapath.sizes.services, "services")
+        self.endpoints = Numbers(datapath.sizes.endpoints, "endpoints")
+        self._rings = Numbers(datapath.maps["rings"].info.max_entries, "rings")
+        self._written: dict[str, dict[bytes, bytes]] = {
+            name: {} for name in ("services", "endpoints", "vips", "members", "sources")
+        }
+        self._ring_content: dict[int, list[int]] = {}
+        if datapath.adopted:
+            self._recall()
+
+    def _recall(self) -> None:
+        """Read back what an earlier process wrote."""
+        for name, numbers, layout in (
+            ("services", self.services, self.records.service_layout),
+            ("endpoints", self.endpoints, self.records.endpoint_layout),
+        ):
+            memory = self.datapath.maps[name].memory()
+            step = (layout.size + 7) // 8 * 8
+            for number in range(self.datapath.maps[name].info.max_entries):
+                if known := layout.number(memory, "name", number * step):
+                    numbers.taken[known] = number
+                    numbers.used.add(number)
+                    record = bytes(memory[number * step : number * step + layout.size])
+                    self._written[name][pack("=I", number)] = record
+        for name in ("vips", "members", "sources"):
+            found = self.datapath.maps[name]
+            self._written[name] = {key: found.lookup(key) or b"" for key in found.keys()}
+
+    def apply(self, policy: Policy, health: Health = lambda _: True, facing: Facing = lambda _: None) -> None:
+        """Bring the maps to this policy."""
+        wanted = self._endpoints(policy, health, facing)
+        members = {
+            member_key(address, pool.name): pack("=I", 1)
+            for pool in policy.pools.values()
+            for endpoint in pool.endpoints
+            for address in endpoint.addresses
+        }
+        self._write("endpoints", wanted)
+        self._write("members", members)
+        self._write("services", self._services(policy, health))
+        self._write("sources", self._sources(policy))
+        vips = length_sets(iter(policy.services.values()))
+        for service in policy.services.values():
+            vips.update(vip_entries(service, self.services.of(service_name(service))))
+        self._write("vips", vips)
+        for name, keep in (("vips", vips), ("members", members), ("sources", self._sources(policy))):
+            self._erase(name, self._written[name].keys() - keep.keys())
+        self._retire(policy)
+
+    def _endpoints(self, policy: Policy, health: Health, facing: Facing) -> dict[bytes, bytes]:
+        wanted: dict[bytes, bytes] = {}
+        for pool in policy.pools.values():
+            for endpoint in pool.endpoints:
+                live = sum(1 << i for i, address in enumerate(endpoint.addresses) if health(address))
+                sources = [facing(address) for address in endpoint.addresses]
+                number = self.endpoints.of(endpoint_name(pool.name, endpoint))
+                wanted[pack("=I", number)] = self.records.endpoint(pool, endpoint, live, sources)
+        return wanted
+
+    def _services(self, policy: Policy, health: Health) -> dict[bytes, bytes]:
+        rings: dict[tuple[str, Pick], int] = {}
+        wanted: dict[bytes, bytes] = {}
+        for service in policy.services.values():
+            pool = policy.pools[service.pool]
+            key = (pool.name, service.pick)
+            if key not in rings:
+                rings[key] = self._ring(pool, service.pick, health)
+            number = self.services.of(service_name(service))
+            wanted[pack("=I", number)] = self.records.service(service, pool.paths, rings[key])
+        return wanted
+
+    def _sources(self, policy: Policy) -> dict[bytes, bytes]:
+        return {
+            source_key(network, self.services.of(service_name(service))): pack("=I", 1)
+            for service in policy.services.values()
+            for network in service.allowed_sources
+        }
+
+    def _ring(self, pool: Pool, pick: Pick, health: Health) -> int:
+        """The number of a ring that holds the pool's live endpoints, replaced whole where it changed."""
+        live = [e for e in pool.endpoints if e.admin is Admin.UP and any(map(health, e.addresses))]
+        weights = {endpoint.name: endpoint.weight for endpoint in live}
+        numbers = {endpoint.name: self.endpoints.of(endpoint_name(pool.name, endpoint)) for endpoint in live}
+        ring = as_numbers(build_ring(pick, weights), numbers)
+        number = self._rings.of(hash((pool.name, pick)))
+        if self._ring_content.get(number) != ring:
+            inner = create_map(
+                MapType.ARRAY,
+                key_size=4,
+                value_size=4,
+                max_entries=len(ring) + 1,
+                flags=INNER_MAP,
+                name="ring",
+            )
+            keys = [pack("=I", i) for i in range(len(ring) + 1)]
+            inner.update_batch(keys, [pack("=I", len(ring)), *(pack("=I", slot) for slot in ring)])
+            self.datapath.maps["rings"][number] = pack("=I", inner.fd)
+            inner.close()
+            self._ring_content[number] = ring
+        return number
+
+    def _write(self, name: str, wanted: dict[bytes, bytes]) -> None:
+        written = self._written[name]
+        changed = [key for key, value in wanted.items() if written.get(key) != value]
+        target = self.datapath.maps[name]
+        values = [wanted[key] for key in changed]
+        if target.info.type == MapType.LPM_TRIE:
+            for key, value in zip(changed, values, strict=True):
+                target.update(key, value)
+        elif changed:
+            target.update_batch(changed, values)
+        written.update(zip(changed, values, strict=True))
+
+    def _erase(self, name: str, keys: Iterable[bytes]) -> None:
+        for key in list(keys):
+            self.datapath.maps[name].delete(key)
+            del self._written[name][key]
+
+    def _retire(self, policy: Policy) -> None:
+        """Services that are gone stop; endpoints that are gone take no more. Numbers stay while conversations do."""
+        services = {service_name(service) for service in policy.services.values()}
+        endpoints = {endpoint_name(p.name, e) for p in policy.pools.values() for e in p.endpoints}
+        self._stop("services", self.services, services, "active", self.records.service_layout.set)
+        self._stop("endpoints", self.endpoints, endpoints, "admin", self.records.endpoint_layout.set)
+
+    def _stop(
+        self,
+        name: str,
+        numbers: Numbers,
+        keep: set[int],
+        flag: str,
+        put: Callable[[bytearray, str, int], None],
+    ) -> None:
+        totals = self.datapath.btf.layout("totals")
+        for gone in [known for known in numbers.taken if known not in keep]:
+            key = pack("=I", numbers.taken[gone])
+            record = bytearray(self._written[name][key])
+            put(record, flag, 0)
+            counted = self.datapath.maps[name[:-1] + "_totals"][numbers.taken[gone]]
+            if not totals.number(counted, "conversations"):
+                record = bytearray(len(record))
+                numbers.free(gone)
+            self._write(name, {key: bytes(record)})
+
+
+def endpoints_by_number(programmer: Programmer, policy: Policy) -> dict[int, tuple[Pool, Endpoint]]:
+    """Who is who, for reports."""
+    return {
+        programmer.endpoints.of(endpoint_name(pool.name, endpoint)): (pool, endpoint)
+        for pool in policy.pools.values()
+        for endpoint in pool.endpoints
+    }
