@@ -83,6 +83,7 @@ __noinline int nexthop_resolve(ctx_t *ctx, const struct address *from, const str
 	*out = (struct way_out){ .ifindex = fib.ifindex, .mtu = fib.mtu_result > MTU_MAX ? MTU_MAX : fib.mtu_result };
 	if (found == BPF_FIB_LKUP_RET_NO_NEIGH) {
 		out->vlan = VLAN_UNRESOLVED;
+		out->mtu = MTU_MAX; /* the kernel did not get as far as telling */
 		if (is_v4(to))
 			out->gateway = mapped(fib.ipv4_dst);
 		else
