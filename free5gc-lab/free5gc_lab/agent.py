@@ -6,6 +6,7 @@ every time.  It must stay single-threaded: it forks.
 
 import asyncio
 import ctypes
+import gc
 import importlib
 import json
 import os
@@ -18,11 +19,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from .netns import NETNS_DIR, setns
+from .programs import options
 
 PORT = 7777
 MAX_LINE = 1 << 24
 POWER_OFF = 0x4321FEDC  # LINUX_REBOOT_CMD_POWER_OFF, reboot(2)
 CRASHED = 70
+MOST_FILES = 512  # open in the agent at once: three a program
 
 Reply = dict[str, object]
 
@@ -51,7 +54,6 @@ class Agent:
         self.children: dict[int, Child] = {}
         self.news = asyncio.Condition()
         self.tasks: set[asyncio.Task[None]] = set()
-        self.reserved: list[int] = []
 
     # -- requests -------------------------------------------------------------------------------------------
 
@@ -203,7 +205,7 @@ def become(host: str, pipes: tuple[int, int, int], main: Callable[[], int]) -> N
     try:
         for target, fd in enumerate(pipes):
             os.dup2(fd, target)
-        os.closerange(3, 1024)
+        os.closerange(3, MOST_FILES)
         for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT):
             signal.signal(number, signal.SIG_DFL)
         signal.set_wakeup_fd(-1)
@@ -222,6 +224,8 @@ def become(host: str, pipes: tuple[int, int, int], main: Callable[[], int]) -> N
 
 async def run(address: str) -> None:
     agent = Agent()
+    options.parser("", port=0)  # has argparse import and compile what every program would
+    gc.freeze()
     asyncio.get_running_loop().add_signal_handler(signal.SIGCHLD, agent.on_child_exit)
     server = await asyncio.start_server(agent.serve, address, PORT, limit=MAX_LINE)
     async with server:

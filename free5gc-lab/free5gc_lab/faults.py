@@ -1,7 +1,8 @@
 """What scenarios break: cables, hosts, neighbour tables, MTUs, link quality."""
 
 import time
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeVar
 
 from . import netns, wiring
 from .errors import LabTopologyError
@@ -11,6 +12,8 @@ if TYPE_CHECKING:
     from .guest import Guest
     from .lab import Lab
     from .remote import Program
+
+T = TypeVar("T")
 
 
 class Faults:
@@ -75,15 +78,30 @@ class Faults:
     def vanish(self, host: str, program: "Program") -> None:
         """End a program and its associations without a word to the peers, as if it had lost power.
 
-        Its ABORT is sent into cut cables: SIGKILL alone would have the kernel say SHUTDOWN.
+        Its ABORT is sent into cut cables: SIGKILL alone would have the kernel say SHUTDOWN.  The cables are
+        whole again afterwards: the host's kernel answers what the peers still send to the dead association.
         """
+        self._while_cut(host, lambda: _abort(program))
+
+    def relive(self, host: str, old: "Program", program: str, *argv: object) -> "Program":
+        """A program vanishes and the next one dials before any peer can notice: restart (RFC 9260 §5.2.2)."""
+
+        def act() -> "Program":
+            _abort(old)
+            new = self.lab.host(host).start(program, *argv)
+            new.expect("connecting")
+            return new
+
+        return self._while_cut(host, act)
+
+    def _while_cut(self, host: str, act: Callable[[], T]) -> T:
         nics = range(len(self.lab.topology.host(host).subnets))
         for nic in nics:
             self.cut(host, nic)
-        program.tell("abort")
-        program.wait()
+        done = act()
         for nic in nics:
             self.mend(host, nic)
+        return done
 
     def _own_guest(self, host: str) -> "Guest":
         if self.lab.topology.host(host).kind is not Kind.OWN:
@@ -102,3 +120,8 @@ class Faults:
         before = time.monotonic_ns()
         netns.ip_batch(self.lab.names.switch, [f"link set {port} {word}"])
         return before
+
+
+def _abort(program: "Program") -> None:
+    program.tell("abort")
+    program.wait()

@@ -28,7 +28,9 @@ export PATH=/usr/sbin:/usr/bin:/sbin:/bin
 mount -t proc proc /proc; mount -t sysfs sysfs /sys; mount -t tmpfs tmpfs /run; mount -t tmpfs tmpfs /tmp
 mkdir -p /run/kmod/lib/modules /run/netns
 ln -s "/usr/lib/uml/modules/$(uname -r)" /run/kmod/lib/modules/
-modprobe -d /run/kmod sctp; modprobe -a -q -d /run/kmod sctp_diag sch_netem
+printf '#!/bin/sh\nexec modprobe -d /run/kmod "$@"\n' >/run/modprobe; chmod +x /run/modprobe
+echo /run/modprobe >/proc/sys/kernel/modprobe
+/run/modprobe sctp
 ip link set lo up; ip addr add {address}/30 dev vec0; ip link set vec0 up
 cd /run
 export PYTHONDONTWRITEBYTECODE=1 PYTHONPATH={path}

@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 from . import netns, settings, state, wiring, xdp
+from .capture import Capture
 from .errors import LabTopologyError
 from .faults import Faults
 from .guest import HOST_ADDRESS, MANAGEMENT, MANAGEMENT_RAW, Guest, Nic, check_machine
@@ -80,6 +81,12 @@ class Lab:
             raise LabTopologyError(f"host: {name!r} lives in a guest")
         namespace = self.names.of(self.topology, name)
         return PlainHost(name=name, addresses=self.topology.addresses(name), namespace=namespace)
+
+    def capture(self, host: str, nic: int = 0) -> Capture:
+        """Watch the cable of a host's NIC, at the host's end of it."""
+        plain = self.topology.host(host).kind is Kind.PLAIN
+        interface = f"eth{nic}" if plain else wiring.cable(host, nic)
+        return Capture(self.names.of(self.topology, host), interface)
 
     def forwarding(self, *, on: bool) -> None:
         """Let the balancer's kernel route between its NICs, or not (as made: not)."""

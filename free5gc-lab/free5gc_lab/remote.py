@@ -76,7 +76,7 @@ class Program:
     lines: list[str] = field(default_factory=list)
     status: int | None = None
     errors: str = ""
-    _taken: int = 0
+    _taken: dict[str, int] = field(default_factory=dict)  # by event: lines looked at for it
 
     def pump(self, wait_s: float = 0.0) -> None:
         """Fetch what it said meanwhile, waiting up to wait_s for the first line."""
@@ -88,23 +88,25 @@ class Program:
         self.errors = str(reply["errors"])
 
     def expect(self, event: str, *, timeout_s: float = 10.0) -> Record:
-        """The next record of that event, skipping others; LabGuestError when it ends or time runs out."""
+        """The next record of that event, others stay; LabGuestError when it ends or time runs out."""
         deadline = time.monotonic() + timeout_s
         while True:
-            while self._taken < len(self.lines):
-                record: Record = json.loads(self.lines[self._taken])
-                self._taken += 1
+            start = self._taken.get(event, 0)
+            for number, line in enumerate(self.lines[start:], start=start):
+                record: Record = json.loads(line)
                 if record["event"] == event:
+                    self._taken[event] = number + 1
                     return record
+            self._taken[event] = len(self.lines)
             left = deadline - time.monotonic()
             if self.status is not None or left <= 0:
                 raise LabGuestError(f"{self.title}: no {event!r}: {self.describe()}")
             self.pump(min(left, LONGEST_POLL_S))
 
     def ask(self, command: str, event: str, *, timeout_s: float = 10.0) -> Record:
-        """Tell it a command and wait for the record that answers it; earlier records are skipped."""
+        """Tell it a command and wait for the record that answers it; earlier such records are skipped."""
         self.pump()
-        self._taken = len(self.lines)
+        self._taken[event] = len(self.lines)
         self.tell(command)
         return self.expect(event, timeout_s=timeout_s)
 

@@ -10,6 +10,7 @@ class SctpSettings:
     rto_initial: int = 200
     rto_min: int = 100
     rto_max: int = 1000
+    sack_timeout: int = 20  # well below the RTO, or a lone message looks lost
     hb_interval: int = 500
     path_max_retrans: int = 2
     association_max_retrans: int = 10
@@ -17,7 +18,7 @@ class SctpSettings:
 
     def sysctls(self) -> dict[str, str]:
         """As net.sctp.* sysctls; the minimum is written between the bounds the kernel checks it against."""
-        order = ["rto_min", "rto_initial", "rto_max", "hb_interval", "path_max_retrans"]
+        order = ["rto_min", "rto_initial", "rto_max", "sack_timeout", "hb_interval", "path_max_retrans"]
         order += ["association_max_retrans", "max_init_retransmits"]
         return {f"net.sctp.{name}": str(getattr(self, name)) for name in order}
 
