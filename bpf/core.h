@@ -2,7 +2,7 @@
 /* parse → conversation → service → pick → create → rewrite → next hop → out, for every hook. */
 #pragma once
 #include "parse.h"
-#include "sctp.h"
+#include "icmp.h"
 
 /* Is this packet for a service of ours at all? Only then is a malformed one ours to drop. */
 __noinline int ours(ctx_t *ctx, const struct packet *p)
@@ -50,6 +50,8 @@ static __always_inline int balance(ctx_t *ctx)
 		return VERDICT_PASS;
 	if (verdict != GO_ON)
 		return verdict;
+	if (p.protocol == (p.family == 4 ? IPPROTO_ICMP : IPPROTO_ICMPV6_))
+		return balance_icmp(ctx, &p);
 	if (p.protocol != IPPROTO_SCTP_)
 		return VERDICT_PASS;
 	if (p.end > hook_length(ctx))

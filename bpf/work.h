@@ -93,6 +93,7 @@ struct work {
 	struct handshake handshake;
 	struct pairs pairs;
 	struct entry entry;
+	struct rewrite quoted; /* what the packet inside an ICMP error becomes */
 };
 
 struct {

@@ -6,6 +6,8 @@ from lb.bpf.maps import Map, MapInfo, MapType, create_map
 from lb.bpf.object import BpfObject
 from lb.bpf.programs import ProgramInfo, TestRun, program_info, run_packet, run_syscall
 
+from lb.bpf.ringbuf import RingBuffer
+
 __all__ = [
     "BpfError",
     "BpfObject",
@@ -17,6 +19,7 @@ __all__ = [
     "MapInfo",
     "MapType",
     "ProgramInfo",
+    "RingBuffer",
     "TestRun",
     "Unsupported",
     "create_map",

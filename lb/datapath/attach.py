@@ -68,7 +68,11 @@ def _link(program: int, index: int, attach_type: int, flags: int, what: str) -> 
 
 def _xdp(program: int, interface: str, mode: Attach) -> int | None:
     index = interface_index(interface)
-    tries = {Attach.XDP: (XDP_NATIVE,), Attach.XDP_GENERIC: (XDP_GENERIC,), Attach.AUTO: (XDP_NATIVE, XDP_GENERIC)}
+    tries = {
+        Attach.XDP: (XDP_NATIVE,),
+        Attach.XDP_GENERIC: (XDP_GENERIC,),
+        Attach.AUTO: (XDP_NATIVE, XDP_GENERIC),
+    }
     for flags in tries.get(mode, ()):
         try:
             return _link(program, index, ATTACH_XDP, flags, f"attach XDP to {interface}")
@@ -91,7 +95,13 @@ class Hooks:
     def attach(self, interface: str, mode: Attach) -> list[str]:
         """Hang on one interface of the current namespace; gives the hooks that hold. An earlier pin is taken over."""
         wanted = {
-            "tc": lambda: _link(self._programs["tc"], interface_index(interface), ATTACH_TCX_INGRESS, 0, f"attach tc to {interface}"),
+            "tc": lambda: _link(
+                self._programs["tc"],
+                interface_index(interface),
+                ATTACH_TCX_INGRESS,
+                0,
+                f"attach tc to {interface}",
+            ),
             "xdp": lambda: _xdp(self._programs["xdp"], interface, mode),
         }
         for hook, make in wanted.items():
@@ -105,7 +115,11 @@ class Hooks:
             return False
         link = get_pinned(path)
         try:
-            bpf(Command.LINK_UPDATE, struct.pack("=IIII", link, self._programs[hook], 0, 0), f"replace {hook} of {interface}")
+            bpf(
+                Command.LINK_UPDATE,
+                struct.pack("=IIII", link, self._programs[hook], 0, 0),
+                f"replace {hook} of {interface}",
+            )
         except BpfError:
             os.close(link)
             path.unlink()  # the interface is gone, the pin outlived it

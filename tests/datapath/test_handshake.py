@@ -23,9 +23,11 @@ def associate(wire: Wire, *, tc: int = TC, ts: int = TS, client: str = CLIENT, s
     """A whole handshake in fullnat; gives the port that the endpoint sees."""
     seen = wire.through(sctp(client, VIP, sport, PORT, 0, init(tc, addresses(client, SECOND))))
     port = seen.sport
-    wire.through(sctp(seen.dst, seen.src, PORT, port, tc, init(ts, addresses(SERVER, SERVER2), INIT_ACK)))
+    wire.through(
+        sctp(seen.dst, seen.src, seen.dport, port, tc, init(ts, addresses(SERVER, SERVER2), INIT_ACK))
+    )
     wire.through(sctp(client, VIP, sport, PORT, ts, chunk(COOKIE_ECHO, b"cookie!!")))
-    wire.through(sctp(seen.dst, seen.src, PORT, port, tc, chunk(COOKIE_ACK)))
+    wire.through(sctp(seen.dst, seen.src, seen.dport, port, tc, chunk(COOKIE_ACK)))
     return port
 
 
