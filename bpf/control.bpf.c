@@ -5,7 +5,7 @@
 
 #include "conversation.h"
 
-/* Never set: makes the compiler record these enums for user space. */
+/* Never set: makes the compiler record these types for user space. */
 const volatile struct names {
 	enum mode mode;
 	enum pick pick;
@@ -16,6 +16,7 @@ const volatile struct names {
 	enum event_type event;
 	enum entry_flag entry;
 	enum layout layout;
+	struct event record;
 } names;
 
 /* Fills the queue of unused conversations and the checksum lines: once, when the maps are new. */

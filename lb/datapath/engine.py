@@ -1,0 +1,237 @@
+"""The datapath as the control plane sees it: apply a policy, ask what is there, let time pass."""
+
+import struct
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from ipaddress import ip_address
+from pathlib import Path
+
+from pyroute2 import IPRoute, NetNS
+from pyroute2.netlink.exceptions import NetlinkError
+
+from lb.bpf import RingBuffer
+from lb.datapath.attach import Attach, Hooks, inside
+from lb.datapath.objects import Datapath, Sizes
+from lb.datapath.pins import prepare
+from lb.datapath.program import Programmer
+from lb.datapath.read import AssociationRow, Reader, Totals
+from lb.datapath.records import endpoint_name, service_name, unmapped
+from lb.model import Address, Policy
+
+SLICE = 65_536  # records of one sweep call: about a millisecond of one CPU
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Association:
+    """An association with the names of what it belongs to; '(removed)' for what the policy no longer has."""
+
+    service: str
+    endpoint: str
+    row: AssociationRow
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """Fired when an association is born, dies or moves, a client is refused, or a packet is traced."""
+
+    kind: str
+    reason: str
+    service: str
+    endpoint: str
+    client_tag: int
+    server_tag: int
+    source: Address
+    destination: Address
+    sport: int
+    dport: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Swept:
+    """What one pass over all conversations and handshakes found."""
+
+    live: int
+    ended: int
+    pending: int
+    expired: int
+
+
+class Engine:
+    """One datapath on some interfaces. Pinned (``pins``), it goes on without us and is adopted by the next."""
+
+    def __init__(
+        self,
+        interfaces: Iterable[str],
+        *,
+        attach: Attach = Attach.AUTO,
+        pins: Path | None = None,
+        sizes: Sizes | None = None,
+        netns: str | None = None,
+    ) -> None:
+        if pins:
+            prepare(pins)
+        self.datapath = Datapath(sizes=sizes, pins=pins)
+        self.programmer = Programmer(self.datapath)
+        self.reader = Reader(self.datapath)
+        self.policy = Policy()
+        self._netns = netns
+        self._down: set[Address] = set()
+        self._ring = RingBuffer(self.datapath.maps["events"])
+        self._event = self.datapath.btf.layout("event")
+        self._kinds = {
+            n: k.removeprefix("EVENT_").lower() for k, n in self.datapath.btf.enum("event_type").items()
+        }
+        self._reasons = {
+            n: k.removeprefix("REASON_").lower() for k, n in self.datapath.btf.enum("reason").items()
+        }
+        self._services: dict[int, str] = {}
+        self._endpoints: dict[int, str] = {}
+        self._hooks = Hooks(self.datapath.programs["telco_xdp"], self.datapath.programs["telco_tc"], pins)
+        with inside(netns):
+            self.hooks = {interface: self._hooks.attach(interface, attach) for interface in interfaces}
+            for interface in self.hooks:
+                _allow_forwarding(interface)
+
+    @property
+    def adopted(self) -> bool:
+        """Whether an earlier process's associations were taken over."""
+        return self.datapath.adopted
+
+    def apply(self, policy: Policy) -> None:
+        """Bring the datapath to a policy; conversations stay where they are."""
+        facing = self._facing({a for p in policy.pools.values() for e in p.endpoints for a in e.addresses})
+        self.programmer.apply(policy, lambda address: address not in self._down, facing.get)
+        self.policy = policy
+        self._services |= {
+            self.programmer.services.of(service_name(service)): service.name
+            for service in policy.services.values()
+        }
+        self._endpoints |= {
+            self.programmer.endpoints.of(endpoint_name(pool.name, endpoint)): f"{pool.name}/{endpoint.name}"
+            for pool in policy.pools.values()
+            for endpoint in pool.endpoints
+        }
+
+    def _facing(self, servers: set[Address]) -> dict[Address, Address]:
+        """Our address towards each server, by the kernel's routes; those without a route are left out."""
+        found: dict[Address, Address] = {}
+        with IPRoute() if self._netns is None else NetNS(self._netns) as netlink:
+            for server in servers:
+                try:
+                    answers = netlink.route("get", dst=str(server))
+                except NetlinkError:
+                    continue
+                source = answers[0].get_attr("RTA_PREFSRC") if answers else None
+                if source:
+                    found[server] = ip_address(source)
+        return found
+
+    def set_health(self, address: Address, *, up: bool) -> None:
+        """A probe's verdict about one endpoint address: paths move off it at once, rings leave it."""
+        if up != (address in self._down):
+            return
+        (self._down.discard if up else self._down.add)(address)
+        self.apply(self.policy)
+
+    def healthy(self, address: Address) -> bool:
+        """Whether an endpoint address is used."""
+        return address not in self._down
+
+    def sweep(self) -> Swept:
+        """End what is idle, and have routes and neighbours asked anew. Call it about once a second."""
+        self.refresh_routes()
+        sizes, layout = self.datapath.sizes, self.datapath.btf.layout("sweep")
+        total = Swept(live=0, ended=0, pending=0, expired=0)
+        for start in range(0, max(sizes.conversations, sizes.handshakes), SLICE):
+            record = self.datapath.call(
+                "sweep", conversation=start, conversations=SLICE, handshake=start, handshakes=SLICE
+            )
+            total = replace(
+                total,
+                **{name: getattr(total, name) + layout.number(record, name) for name in Swept.__slots__},
+            )
+        return total
+
+    def refresh_routes(self) -> None:
+        """Forget every cached next hop: a route, neighbour or link has changed, or might have."""
+        memory = self.datapath.maps["control"].memory()
+        (generation,) = struct.unpack_from("=I", memory)
+        struct.pack_into("=I", memory, 0, (generation + 1) & 0xFFFFFFFF or 1)
+
+    def associations(self) -> Iterator[Association]:
+        """Every association, closing ones too."""
+        for row in self.reader.associations():
+            yield Association(
+                service=self._services.get(row.service, "(removed)"),
+                endpoint=self._endpoints.get(row.endpoint, "(removed)"),
+                row=row,
+            )
+
+    def totals(self) -> tuple[dict[str, Totals], dict[str, Totals]]:
+        """Counters of each service and each endpoint (pool/name), live associations included."""
+        services = {name: self.reader.totals("service", number) for number, name in self._services.items()}
+        endpoints = {name: self.reader.totals("endpoint", number) for number, name in self._endpoints.items()}
+        for association in self.associations():
+            for totals, name in ((services, association.service), (endpoints, association.endpoint)):
+                if name in totals:
+                    totals[name] = _add(totals[name], association.row)
+        return services, endpoints
+
+    def drops(self) -> dict[str, int]:
+        """Packets dropped, by reason."""
+        return self.reader.drops()
+
+    def fileno(self) -> int:
+        """Readable when there are events."""
+        return self._ring.fileno()
+
+    def events(self) -> list[Event]:
+        """What the datapath reported since the last call."""
+        return [self._decode(record) for record in self._ring.read()]
+
+    def _decode(self, record: bytes) -> Event:
+        layout = self._event
+        kind = self._kinds.get(layout.number(record, "type"), "unknown")
+        reason = layout.number(record, "reason")
+        tags = [int.from_bytes(layout.raw(record, name), "big") for name in ("client_tag", "server_tag")]
+        return Event(
+            kind=kind,
+            reason=self._reasons.get(reason, str(reason)) if kind in {"refusal", "trace"} else str(reason),
+            service=self._services.get(layout.number(record, "service"), ""),
+            endpoint=self._endpoints.get(layout.number(record, "endpoint"), ""),
+            client_tag=tags[0],
+            server_tag=tags[1],
+            source=unmapped(layout.raw(record, "source")),
+            destination=unmapped(layout.raw(record, "destination")),
+            sport=layout.number(record, "sport"),
+            dport=layout.number(record, "dport"),
+        )
+
+    def trace(self, *, on: bool) -> None:
+        """Have every decision reported as an event, or only births, deaths and refusals."""
+        struct.pack_into("=I", self.datapath.maps["control"].memory(), 4, int(on))
+
+    def close(self) -> None:
+        """Let go; a pinned datapath goes on forwarding."""
+        self._ring.close()
+        self.datapath.close()
+
+    def remove(self) -> None:
+        """Take the datapath away from its interfaces."""
+        self._hooks.detach()
+        self.close()
+
+
+def _add(totals: Totals, row: AssociationRow) -> Totals:
+    packets = (totals.packets[0] + row.packets[0], totals.packets[1] + row.packets[1])
+    return replace(
+        totals, packets=packets, bytes=(totals.bytes[0] + row.bytes[0], totals.bytes[1] + row.bytes[1])
+    )
+
+
+def _allow_forwarding(interface: str) -> None:
+    """The kernel answers route look-ups for packets that arrived here only where it may forward them."""
+    for family in ("ipv4", "ipv6"):
+        switch = Path(f"/proc/sys/net/{family}/conf/{interface}/forwarding")
+        if switch.exists() and switch.read_text().strip() == "0":
+            switch.write_text("1")
