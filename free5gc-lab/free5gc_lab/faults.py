@@ -84,7 +84,11 @@ class Faults:
         self._while_cut(host, lambda: _abort(program))
 
     def relive(self, host: str, old: "Program", program: str, *argv: object) -> "Program":
-        """A program vanishes and the next one dials before any peer can notice: restart (RFC 9260 §5.2.2)."""
+        """A program vanishes and the next one dials before any peer can notice: restart (RFC 9260 §5.2.2).
+
+        Dial every address of the peer: what it sends from one that the new association does not know would be
+        answered with an ABORT, and the old association be gone before the restart.
+        """
 
         def act() -> "Program":
             _abort(old)
