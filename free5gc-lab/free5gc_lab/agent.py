@@ -232,5 +232,6 @@ async def run(address: str) -> None:
         await server.serve_forever()
 
 
-if __name__ == "__main__":
-    asyncio.run(run(sys.argv[1]))
+def main(address: str) -> None:
+    """Serve on that address of the guest for ever."""
+    asyncio.run(run(address))

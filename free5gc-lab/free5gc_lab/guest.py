@@ -34,7 +34,7 @@ echo /run/modprobe >/proc/sys/kernel/modprobe
 ip link set lo up; ip addr add {address}/30 dev vec0; ip link set vec0 up
 cd /run
 export PYTHONDONTWRITEBYTECODE=1 PYTHONPATH={path}
-exec {python} -S -m {module} {address}
+exec {python} -S -c "from {module} import main; main('{address}')"
 """
 
 

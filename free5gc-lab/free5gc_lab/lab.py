@@ -20,10 +20,7 @@ class Lab:
     """Hosts by name, the balancer's namespace (`balancer`), and `faults` to inject."""
 
     def __init__(self, name: str, topology: Topology, sctp: settings.SctpSettings) -> None:
-        if not re.fullmatch(r"[a-z][a-z0-9]{0,14}", name):
-            raise LabTopologyError(
-                f"lab: {name!r} must be 1 to 15 lower-case letters or digits, a letter first"
-            )
+        _check_name(name)
         self.name, self.topology, self.sctp = name, topology, sctp
         self.names = wiring.Names(lab=name)
         self.folder = state.STATE_DIR / name
@@ -61,6 +58,13 @@ class Lab:
         for guest in self.guests.values():
             guest.kill()
         state.clear(self.name)
+
+    @staticmethod
+    def clear(name: str) -> None:
+        """Remove a lab known by its name only, even one whose making was cut off; none there is no error."""
+        check_machine()
+        _check_name(name)
+        state.clear(name)
 
     @property
     def balancer(self) -> str:
@@ -188,3 +192,8 @@ class Lab:
         devices = [f"eth{nic}" for nic in nics]
         netns.offloads_off(namespace, devices)
         xdp.attach(xdp.Program.SINK if host == "sink" else xdp.Program.PASS, namespace, devices)
+
+
+def _check_name(name: str) -> None:
+    if not re.fullmatch(r"[a-z][a-z0-9]{0,14}", name):
+        raise LabTopologyError(f"lab: {name!r} must be 1 to 15 lower-case letters or digits, a letter first")
