@@ -1,0 +1,5 @@
+"""`python -m telco` is `telco`."""
+
+from telco.cli import main
+
+main()

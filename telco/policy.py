@@ -1,0 +1,190 @@
+"""From checked resources to the model's policy: what only shows when all of them are seen together."""
+
+from collections.abc import Iterable, Mapping
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+
+from lb.model import (
+    Address,
+    Endpoint,
+    Mode,
+    Network,
+    Paths,
+    Policy,
+    Pool,
+    Probe,
+    ProbeType,
+    Protocol,
+    Service,
+    Timeouts,
+)
+from telco.errors import PolicyError, Problem
+from telco.resources import PoolResource, Resource, ServiceResource
+
+MAX_SERVICES = 131_072
+BENCHMARK = ip_network("198.18.0.0/15")
+
+
+class _Checker:
+    """Collects problems and warnings instead of stopping at the first."""
+
+    def __init__(self) -> None:
+        self.problems: list[Problem] = []
+        self.warnings: list[str] = []
+        self._parsed: dict[str, Address | None] = {}
+
+    def bad(self, field: str, value: object, allowed: str) -> None:
+        self.problems.append(Problem(field=field, value=str(value), allowed=allowed))
+
+    def address(self, text: str, field: str) -> Address | None:
+        if text not in self._parsed:
+            try:
+                self._parsed[text] = ip_address(text)
+            except ValueError:
+                self._parsed[text] = None
+        found = self._parsed[text]
+        if found is None:
+            self.bad(field, text, "an IPv4 or IPv6 address is allowed")
+        elif found.is_multicast or found.is_unspecified or found.is_loopback or found.is_link_local:
+            self.bad(field, text, "a unicast address that others can reach is allowed")
+            return None
+        return found
+
+    def network(self, text: str, field: str) -> Network | None:
+        try:
+            return ip_network(text, strict=False)
+        except ValueError:
+            self.bad(field, text, "a prefix such as 10.0.0.0/8 is allowed")
+            return None
+
+
+def build(resources: Iterable[Resource]) -> tuple[Policy, list[str]]:
+    """The policy and its warnings. Raises PolicyError with every problem."""
+    checker = _Checker()
+    pools: dict[str, Pool] = {}
+    services: dict[str, Service] = {}
+    for resource in resources:
+        made: Mapping[str, object] = pools if isinstance(resource, PoolResource) else services
+        if resource.name in made:
+            checker.bad(f"{resource.kind}/{resource.name}.name", resource.name, "each name once a kind")
+        elif isinstance(resource, PoolResource):
+            pools[resource.name] = _pool(resource, checker)
+        elif (service := _service(resource, checker)) is not None:
+            services[resource.name] = service
+    for service in services.values():
+        _fits(service, pools, checker)
+    _ports_apart(services.values(), checker)
+    if len(services) > MAX_SERVICES:
+        checker.bad("services", len(services), f"at most {MAX_SERVICES}")
+    if checker.problems:
+        raise PolicyError(checker.problems)
+    return Policy(pools=pools, services=services), checker.warnings
+
+
+def _pool(resource: PoolResource, checker: _Checker) -> Pool:
+    spec, where = resource.spec, f"Pool/{resource.name}.spec"
+    if spec.probe.type is not ProbeType.NONE and spec.probe.timeout >= spec.probe.interval:
+        allowed = f"less than the interval, {spec.probe.interval:g} s"
+        checker.bad(f"{where}.probe.timeout", f"{spec.probe.timeout:g} s", allowed)
+    endpoints: dict[str, Endpoint] = {}
+    for i, one in enumerate(spec.endpoints):
+        field = f"{where}.endpoints[{i}]"
+        listed = [checker.address(text, f"{field}.addresses[{k}]") for k, text in enumerate(one.addresses)]
+        if one.name in endpoints:
+            checker.bad(f"{field}.name", one.name, "each name once a pool")
+        if len(set(listed)) < len(listed):
+            checker.bad(f"{field}.addresses", ", ".join(one.addresses), "each address once")
+        addresses = tuple(address for address in listed if address)
+        endpoints[one.name] = Endpoint(
+            name=one.name, addresses=addresses, port=one.port, weight=one.weight, admin=one.admin
+        )
+    several = any(len(endpoint.addresses) > 1 for endpoint in endpoints.values())
+    return Pool(
+        name=resource.name,
+        endpoints=tuple(endpoints.values()),
+        probe=Probe(**spec.probe.model_dump()),
+        paths=spec.paths or (Paths.MIRROR if several else Paths.SINGLE),
+    )
+
+
+def _service(resource: ServiceResource, checker: _Checker) -> Service | None:
+    spec, where = resource.spec, f"Service/{resource.name}.spec"
+    vips = [checker.address(text, f"{where}.vips[{i}]") for i, text in enumerate(spec.vips)]
+    sources = [
+        checker.network(text, f"{where}.allowed_sources[{i}]") for i, text in enumerate(spec.allowed_sources)
+    ]
+    first, last = spec.port
+    if not (0 <= first <= last <= 65_535) or (first == 0 and last != 65_535):
+        checker.bad(f"{where}.port", f"{first}-{last}", "1 to 65535, lower port first, or any")
+    if len(set(vips)) < len(vips):
+        checker.bad(f"{where}.vips", ", ".join(spec.vips), "each VIP once")
+    _scopes([vip for vip in vips if vip], where, checker)
+    if None in vips:
+        return None
+    return Service(
+        name=resource.name,
+        vips=tuple(vip for vip in vips if vip),
+        protocol=spec.protocol,
+        port=first,
+        last_port=last,
+        mode=spec.mode,
+        pick=spec.pick,
+        pool=spec.pool,
+        timeouts=Timeouts(established=spec.timeouts.established, shutdown=spec.timeouts.shutdown),
+        allowed_sources=tuple(source for source in sources if source),
+        ootb=spec.ootb,
+        no_endpoint=spec.no_endpoint,
+        idle_expiry=spec.idle_expiry,
+        assign=spec.assign,
+    )
+
+
+def _scopes(vips: list[Address], where: str, checker: _Checker) -> None:
+    """Linux ignores listed addresses of narrower scope than the packet's source, and refuses 198.18.0.0/15."""
+    if len({vip.is_private for vip in vips}) > 1:
+        checker.warnings.append(
+            f"{where}.vips: private and global addresses are mixed; Linux peers ignore the private"
+        )
+    checker.warnings += [
+        f"{where}.vips: {vip} is in {BENCHMARK}, which Linux refuses as an SCTP peer address"
+        for vip in vips
+        if isinstance(vip, IPv4Address) and vip in BENCHMARK
+    ]
+
+
+def _fits(service: Service, pools: dict[str, Pool], checker: _Checker) -> None:
+    where = f"Service/{service.name}.spec"
+    if service.pool not in pools:
+        known = ", ".join(sorted(pools)[:10]) or "none is defined"
+        checker.bad(f"{where}.pool", service.pool, f"a pool of this policy: {known}")
+        return
+    if service.protocol is not Protocol.SCTP:
+        checker.bad(f"{where}.protocol", service.protocol, "sctp is what this version balances")
+    versions = {vip.version for vip in service.vips}
+    for endpoint in pools[service.pool].endpoints:
+        if service.mode is not Mode.DSR and not versions & {
+            address.version for address in endpoint.addresses
+        }:
+            families = "IPv4" if versions == {4} else "IPv6"
+            listed = ", ".join(map(str, endpoint.addresses))
+            allowed = f"an {families} address, which the VIPs of {service.name} need"
+            checker.bad(f"Pool/{service.pool}.spec.endpoints[{endpoint.name}].addresses", listed, allowed)
+
+
+def _ports_apart(services: Iterable[Service], checker: _Checker) -> None:
+    """No two services may share a VIP, a protocol and a port."""
+    spans: dict[tuple[IPv4Address | IPv6Address, Protocol], list[tuple[int, int, str]]] = {}
+    for service in services:
+        for vip in service.vips:
+            spans.setdefault((vip, service.protocol), []).append(
+                (service.port, service.last_port, service.name)
+            )
+    for (vip, protocol), listed in spans.items():
+        if len(listed) == 1:
+            continue
+        listed.sort()
+        for (_, last, one), (port, _, other) in zip(listed, listed[1:], strict=False):
+            if port <= last:
+                field = f"Service/{other}.spec.vips"
+                checker.bad(
+                    field, f"{vip} {protocol} port {port}", f"a VIP and port that {one!r} does not have"
+                )
