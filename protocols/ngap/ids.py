@@ -1,0 +1,54 @@
+"""Numbers of TS 38.413 (§9.4.7) and TS 24.501 (§9.7), as far as they are used."""
+
+from enum import IntEnum
+
+PPID = 60  # TS 38.412 §7
+PORT = 38412
+
+
+class Procedure(IntEnum):
+    """Elementary procedures."""
+
+    AMF_CONFIGURATION_UPDATE = 0
+    DOWNLINK_NAS_TRANSPORT = 4
+    ERROR_INDICATION = 9
+    INITIAL_CONTEXT_SETUP = 14
+    INITIAL_UE_MESSAGE = 15
+    NG_SETUP = 21
+    OVERLOAD_START = 22
+    OVERLOAD_STOP = 23
+    UE_CONTEXT_RELEASE = 41
+    UPLINK_NAS_TRANSPORT = 46
+
+
+class Ie(IntEnum):
+    """Protocol IEs."""
+
+    ALLOWED_NSSAI = 0
+    AMF_NAME = 1
+    AMF_UE_NGAP_ID = 10
+    CAUSE = 15
+    DEFAULT_PAGING_DRX = 21
+    GLOBAL_RAN_NODE_ID = 27
+    GUAMI = 28
+    NAS_PDU = 38
+    PLMN_SUPPORT_LIST = 80
+    RAN_NODE_NAME = 82
+    RAN_UE_NGAP_ID = 85
+    RELATIVE_AMF_CAPACITY = 86
+    RRC_ESTABLISHMENT_CAUSE = 90
+    SECURITY_KEY = 94
+    SERVED_GUAMI_LIST = 96
+    SUPPORTED_TA_LIST = 102
+    UE_CONTEXT_REQUEST = 112
+    UE_NGAP_IDS = 114
+    UE_SECURITY_CAPABILITIES = 119
+    USER_LOCATION_INFORMATION = 121
+
+
+class Nas(IntEnum):
+    """5GMM message types, TS 24.501 §9.7."""
+
+    REGISTRATION_REQUEST = 0x41
+    REGISTRATION_ACCEPT = 0x42
+    REGISTRATION_COMPLETE = 0x43
