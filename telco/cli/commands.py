@@ -185,26 +185,27 @@ def trace(
 
 
 @lab.command("run")
-def lab_run(scenario: str) -> None:
+def lab_run(scenario: str, *, as_json: AsJson = False) -> None:
     """Run a scenario with its own lab, print what it measured; exit 0 only if every step held."""
-    from free5gc_lab.scenarios import run  # noqa: PLC0415
+    from free5gc_lab import run  # noqa: PLC0415
 
-    raise typer.Exit(run(scenario))
+    from telco.cli import show  # noqa: PLC0415
+
+    raise typer.Exit(show.steps(run(scenario), as_json=as_json))
 
 
 @lab.command("up")
 def lab_up(topology: Annotated[str, typer.Argument()] = "core") -> None:
     """Make a lab and leave it up."""
-    from free5gc_lab.lab import Lab  # noqa: PLC0415
-    from free5gc_lab.topologies import topology as find  # noqa: PLC0415
+    from free5gc_lab import up  # noqa: PLC0415
 
-    made = Lab.up(find(topology), owned=False)
+    made = up(topology)
     _show({"lab": made.name, "balancer": made.balancer, "vips": list(made.topology.vips)}, as_json=True)
 
 
 @lab.command("down")
 def lab_down() -> None:
     """Remove the lab."""
-    from free5gc_lab.lab import Lab  # noqa: PLC0415
+    from free5gc_lab import down  # noqa: PLC0415
 
-    Lab.attach().down()
+    down()

@@ -1,8 +1,8 @@
 """Answers for people: tables, YAML, JSON."""
 
 import json
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import Any, Protocol
 
 import yaml
 from rich.console import Console
@@ -110,3 +110,29 @@ def event(values: dict[str, Any], *, as_json: bool) -> None:
     console.print(
         f"{values['kind']:8} {values['reason']:20} {ends} {values['client_tag']} {where}", highlight=False
     )
+
+
+class Step(Protocol):
+    """One step of a scenario."""
+
+    title: str
+    effect: str
+    held: bool
+
+
+def steps(story: Iterable[Step], *, as_json: bool) -> int:
+    """Steps as they happen, then all of them in a table; 0 if every one held."""
+    seen: list[Step] = []
+    for step in story:
+        seen.append(step)
+        if not as_json:
+            mark = "[green]✓[/green]" if step.held else "[red]✗[/red]"
+            console.print(f"{mark} {step.title}: {step.effect}", highlight=False)
+    if as_json:
+        console.print_json(json.dumps([{"title": s.title, "effect": s.effect, "held": s.held} for s in seen]))
+    else:
+        table = _table("what was done, and its effect", "step", "effect", "held")
+        for step in seen:
+            table.add_row(step.title, step.effect, "yes" if step.held else "NO")
+        console.print(table)
+    return 0 if seen and all(step.held for step in seen) else 1
