@@ -52,8 +52,8 @@ static long put_line(__u32 i, void *unused_ctx)
 		for (__u32 b = 0; b < 4; b++)
 			bit[b] = last ? crc_bytes(last->product[nibble][1 << b], 4) : 1u << (nibble * 4 + b);
 		for (__u32 y = 0; y < 16; y++)
-			line->product[nibble][y] = (y & 1 ? bit[0] : 0) ^ (y & 2 ? bit[1] : 0) ^
-						   (y & 4 ? bit[2] : 0) ^ (y & 8 ? bit[3] : 0);
+			line->product[nibble][y] = (y & 1 ? bit[0] : 0) ^ (y & 2 ? bit[1] : 0) ^ (y & 4 ? bit[2] : 0) ^
+						   (y & 8 ? bit[3] : 0);
 	}
 	return 0;
 }
@@ -68,7 +68,7 @@ int setup(struct setup *args)
 
 /* Ends what has been silent for its timeout, in a slice of conversations and of handshakes. */
 struct sweep {
-	__u32 conversation; /* first of the slice */
+	__u32 conversation;  /* first of the slice */
 	__u32 conversations; /* how many */
 	__u32 handshake;
 	__u32 handshakes;

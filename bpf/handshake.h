@@ -50,11 +50,9 @@ static __always_inline struct parties handshake_parties(const struct handshake *
 
 static __always_inline struct parties conversation_parties(const struct conversation *c)
 {
-	return (struct parties){ .endpoint = c->endpoint,
-				 .vips = c->vips,
-				 .clients = c->clients,
-				 .mode = c->mode,
-				 .single = c->single };
+	return (struct parties){
+		.endpoint = c->endpoint, .vips = c->vips, .clients = c->clients, .mode = c->mode, .single = c->single
+	};
 }
 
 /* The association that this INIT would restart, + 1: one of the client's port from whose address it really heard. */

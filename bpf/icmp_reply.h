@@ -21,7 +21,8 @@ struct icmp_header {
 	__be32 word; /* the MTU: whole in ICMPv6, in the low half in ICMP (RFC 1191) */
 };
 
-#define QUOTE_V4 48 /* RFC 792 asks for 8 bytes behind the header; SCTP's tag and first chunk help (RFC 1812 §4.3.2.3) */
+#define QUOTE_V4                                                                                                       \
+	48 /* RFC 792 asks for 8 bytes behind the header; SCTP's tag and first chunk help (RFC 1812 §4.3.2.3) */
 #define QUOTE_V6 88
 
 static __always_inline __u16 sum_words(ctx_t *ctx, __u32 at, __u32 bytes)

@@ -57,8 +57,7 @@ static __always_inline void nexthop_store(struct nexthop *slot, const struct add
 	(void)__sync_lock_test_and_set(&slot->version, next);
 }
 
-__noinline int nexthop_resolve(ctx_t *ctx, const struct address *from, const struct address *to,
-				      struct way_out *out)
+__noinline int nexthop_resolve(ctx_t *ctx, const struct address *from, const struct address *to, struct way_out *out)
 {
 	struct bpf_fib_lookup fib = { .ifindex = hook_ifindex(ctx), .tot_len = 1, .l4_protocol = IPPROTO_SCTP_ };
 	struct nexthop *slot;

@@ -45,7 +45,7 @@ static __always_inline int rewrite_v4(ctx_t *ctx, const struct packet *p, const 
 		return 0;
 	lifetime = (__u16 *)&ip->ttl;
 	difference = (__u64)(__u32)~ip->saddr + to->source.word[3] + (__u32)~ip->daddr + to->destination.word[3] +
-		     (__u16)~*lifetime;
+		     (__u16) ~*lifetime;
 	ip->ttl--;
 	difference += *lifetime;
 	ip->saddr = to->source.word[3];

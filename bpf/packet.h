@@ -17,14 +17,14 @@
 struct packet {
 	__u32 l3; /* offsets from data */
 	__u32 l4;
-	__u32 end; /* of the IP packet */
+	__u32 end;   /* of the IP packet */
 	__u8 family; /* 4 or 6 */
 	__u8 protocol;
 	__u8 fragment; /* enum fragment */
 	__u8 ttl;
 	__be16 sport;
 	__be16 dport;
-	__u32 tag; /* verification tag as on the wire */
+	__u32 tag;   /* verification tag as on the wire */
 	__u32 chunk; /* type and flags of the first chunk: type | flags << 8 */
 	__u32 fragment_id;
 };

@@ -5,7 +5,7 @@
 #include "pending.h"
 
 #define PAIR(client, vip) ((client) | (vip) << 4)
-#define PAIR_CLIENT(pair) ((pair) & 7)
+#define PAIR_CLIENT(pair) ((pair)&7)
 #define PAIR_VIP(pair) ((pair) >> 4 & 7)
 
 static __always_inline const struct address *nth(const struct addresses *list, __u32 i)

@@ -66,8 +66,7 @@ static __always_inline int handshake_matches(const struct handshake *h, const st
 		return h->client_port == q->sport && h->service_port == q->dport && h->service == q->service &&
 		       is_client(h, &w->ends.source);
 	return h->server_port == q->sport && h->our_port == q->dport && h->mode != MODE_DSR &&
-	       is_server(h->endpoint, &w->ends.source) &&
-	       (h->mode != MODE_DNAT || is_client(h, &w->ends.destination));
+	       is_server(h->endpoint, &w->ends.source) && (h->mode != MODE_DNAT || is_client(h, &w->ends.destination));
 }
 
 /* The number of the live handshake that w->query asks for, or NO_SLOT. */
@@ -115,8 +114,7 @@ static __always_inline __u64 candidate_key(const struct handshake *h, __u32 tag)
 
 static __always_inline __u64 peer_key(const struct address *client, __be16 port, __u32 service)
 {
-	return mix(client->half[0] * 0xff51afd7ed558ccdULL ^ client->half[1] ^
-		   mix((__u64)service << 16 | port));
+	return mix(client->half[0] * 0xff51afd7ed558ccdULL ^ client->half[1] ^ mix((__u64)service << 16 | port));
 }
 
 /* Gives back what a handshake holds; its slot is the caller's. */

@@ -130,8 +130,8 @@ __noinline int index_delete(__u64 key, __u64 value)
 		if (READ_ONCE(slot->key) != key || READ_ONCE(slot->value) != value)
 			continue;
 		next = index_slot((home + i + 1) & mask);
-		found += __sync_val_compare_and_swap(
-				 &slot->key, key, next && READ_ONCE(next->key) == KEY_FREE ? KEY_FREE : KEY_TOMB) ==
+		found += __sync_val_compare_and_swap(&slot->key, key,
+						     next && READ_ONCE(next->key) == KEY_FREE ? KEY_FREE : KEY_TOMB) ==
 			 key;
 	}
 	return found;

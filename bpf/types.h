@@ -26,10 +26,10 @@ struct pairs {
 };
 
 enum entry_flag {
-	ENTRY_REVERSE = 1, /* endpoint to client */
-	ENTRY_WIDE = 2, /* IPv6, or more than two addresses a side: paths are in the conversation */
-	ENTRY_SINGLE = 4, /* one source and one endpoint address, whatever path the client takes */
-	ENTRY_FLOW = 8, /* TCP or UDP: the tuple is compared too */
+	ENTRY_REVERSE = 1,    /* endpoint to client */
+	ENTRY_WIDE = 2,	      /* IPv6, or more than two addresses a side: paths are in the conversation */
+	ENTRY_SINGLE = 4,     /* one source and one endpoint address, whatever path the client takes */
+	ENTRY_FLOW = 8,	      /* TCP or UDP: the tuple is compared too */
 	ENTRY_MODE_SHIFT = 6, /* enum mode in the two top bits */
 };
 
@@ -39,11 +39,11 @@ struct entry {
 	__u64 key;
 	__u64 bytes;
 	__u32 packets[2]; /* by path: index of the VIP */
-	__u32 last; /* jiffies */
+	__u32 last;	  /* jiffies */
 	__u32 conversation;
 	__u16 endpoint;
 	__u8 flags;
-	__u8 pairs; /* two bits for each of our sources: client index, VIP index << 1 */
+	__u8 pairs;   /* two bits for each of our sources: client index, VIP index << 1 */
 	__be16 sport; /* ports after translation */
 	__be16 dport;
 	union {
@@ -91,9 +91,9 @@ struct conversation {
 	__be16 server_port;
 	__u32 forward; /* slot of each direction's entry; NO_SLOT: none */
 	__u32 reverse;
-	__u32 created; /* jiffies */
-	__u32 domain; /* port reservation to give back; 0: none */
-	__u8 sent; /* bit for each client address that has really sent */
+	__u32 created;	 /* jiffies */
+	__u32 domain;	 /* port reservation to give back; 0: none */
+	__u8 sent;	 /* bit for each client address that has really sent */
 	__u8 translated; /* ports change: aliases exist */
 	__u8 pad[2];
 	struct pairs pairs;
@@ -108,10 +108,10 @@ struct handshake {
 	__u32 service;
 	__u16 endpoint;
 	__u8 clients;
-	__u8 vip; /* index that the last INIT was sent to */
-	__u8 from; /* index of the client address that sent it */
+	__u8 vip;	 /* index that the last INIT was sent to */
+	__u8 from;	 /* index of the client address that sent it */
 	__u8 candidates; /* INIT ACKs seen, modulo MAX_CANDIDATES in candidate[] */
-	__u8 echoed; /* COOKIE ECHO seen: candidate index + 1 */
+	__u8 echoed;	 /* COOKIE ECHO seen: candidate index + 1 */
 	__u8 mode;
 	__be16 client_port;
 	__be16 service_port;
@@ -119,7 +119,7 @@ struct handshake {
 	__be16 server_port;
 	__u32 candidate[MAX_CANDIDATES];
 	__u32 restart; /* conversation that this handshake would replace, + 1 */
-	__u32 domain; /* port reservation held by this handshake; 0: none or lent by restart */
+	__u32 domain;  /* port reservation held by this handshake; 0: none or lent by restart */
 	__u32 created; /* jiffies */
 	__u8 families; /* enum families that the client can use */
 	__u8 pad[3];
@@ -141,7 +141,7 @@ struct service {
 	__u8 vips;
 	__u8 protocol;
 	__u8 single;
-	__u8 ootb; /* enum refusal */
+	__u8 ootb;	  /* enum refusal */
 	__u8 no_endpoint; /* enum refusal */
 	__u8 idle_abort;
 	__u8 restricted; /* allowed_sources applies */
@@ -158,7 +158,7 @@ enum endpoint_admin { ENDPOINT_ABSENT, ENDPOINT_UP, ENDPOINT_DRAINING, ENDPOINT_
 
 struct endpoint {
 	__u64 name; /* as in struct service */
-	__u8 live; /* bit for each address */
+	__u8 live;  /* bit for each address */
 	__u8 admin;
 	__u8 addresses;
 	__u8 pad;
@@ -212,7 +212,7 @@ struct nexthop {
 	struct address to;
 	__u32 ifindex;
 	__u16 mtu;
-	__u16 vlan; /* VLAN_PRESENT | VID, or 0 */
+	__u16 vlan;    /* VLAN_PRESENT | VID, or 0 */
 	__u8 macs[12]; /* destination, source */
 	__u8 pad[12];
 	__u64 pad2;
@@ -229,7 +229,7 @@ struct vlan {
 /* Written by the daemon through mmap, read by every packet. */
 struct control {
 	__u32 generation; /* of next hops: raised on a route, neighbour or link change */
-	__u32 trace; /* report every decision */
+	__u32 trace;	  /* report every decision */
 };
 
 /* Raised with every change to what a pinned map holds. */

@@ -25,8 +25,8 @@ struct rewrite {
 
 struct dialled {
 	__u32 number; /* of the service */
-	__u32 vip; /* index in its list */
-	__u32 ours; /* the destination is a VIP, if of another port */
+	__u32 vip;    /* index in its list */
+	__u32 ours;   /* the destination is a VIP, if of another port */
 };
 
 /* The two sides of a conversation or handshake. */
@@ -61,10 +61,10 @@ enum own { OWN_NOTHING, OWN_VIPS, OWN_SOURCES };
 
 /* How the parameters of an INIT or INIT ACK are to be edited. */
 struct order {
-	__u32 own; /* enum own: the siblings to put in */
+	__u32 own;    /* enum own: the siblings to put in */
 	__u32 number; /* of the service or endpoint that has them */
 	__u32 owns;
-	__u32 implied; /* index of the sibling that the header carries */
+	__u32 implied;	/* index of the sibling that the header carries */
 	__u32 families; /* what may be appended */
 	__u32 mtu;
 	struct address header; /* the sender's own source address */
@@ -73,10 +73,10 @@ struct order {
 /* Where the editing stands. */
 struct edit {
 	__u32 at;
-	__u32 end; /* of the chunk */
+	__u32 end;  /* of the chunk */
 	__u32 last; /* of the packet */
 	__u32 used; /* bit for each sibling that is in */
-	__u32 sum; /* change of the checksum */
+	__u32 sum;  /* change of the checksum */
 	__u32 tail; /* raw checksum, over what has been appended */
 };
 

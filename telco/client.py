@@ -22,7 +22,7 @@ class ApiError(TelcoError):
         self.type = kind
 
 
-class Unreachable(TelcoError):
+class UnreachableError(TelcoError):
     """No daemon answers."""
 
 
@@ -49,7 +49,7 @@ class Client:
         try:
             answer = self._http.request(method, path, **options)
         except httpx.TransportError as error:
-            raise Unreachable(
+            raise UnreachableError(
                 f"no daemon answers at {self.where} ({error}): is `telco serve` running?"
             ) from error
         if answer.is_error:
@@ -134,4 +134,4 @@ class Client:
                     if line:
                         yield json.loads(line)
         except httpx.TransportError as error:
-            raise Unreachable(f"the daemon at {self.where} went away ({error})") from error
+            raise UnreachableError(f"the daemon at {self.where} went away ({error})") from error

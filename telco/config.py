@@ -49,7 +49,7 @@ class Config(BaseSettings):
             protected = self.tls_certificate is not None or self.token_sha256 is not None
             if not ipaddress.ip_address(host).is_loopback and not protected:
                 raise ConfigError(
-                    f"listen: {host}:{port} is reachable from elsewhere: set tls_certificate and tls_key, or token_sha256"
+                    f"listen: {host}:{port} is open to others: set tls_certificate and tls_key, or token_sha256"
                 )
         return self
 

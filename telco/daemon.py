@@ -7,7 +7,7 @@ import os
 import signal
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import uvicorn
@@ -35,10 +35,8 @@ def _unix_socket(path: Path) -> socket.socket:
         made.bind(str(path))
     finally:
         os.umask(before)
-    try:
+    with suppress(KeyError):  # no such group: root's alone
         os.chown(path, -1, grp.getgrnam(GROUP).gr_gid)
-    except KeyError:
-        pass  # no such group: root's alone
     return made
 
 

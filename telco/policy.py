@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from itertools import pairwise
 
 from lb.model import (
     Address,
@@ -182,7 +183,7 @@ def _ports_apart(services: Iterable[Service], checker: _Checker) -> None:
         if len(listed) == 1:
             continue
         listed.sort()
-        for (_, last, one), (port, _, other) in zip(listed, listed[1:], strict=False):
+        for (_, last, one), (port, _, other) in pairwise(listed):
             if port <= last:
                 field = f"Service/{other}.spec.vips"
                 checker.bad(

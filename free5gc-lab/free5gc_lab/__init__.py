@@ -1,6 +1,6 @@
 """The lab: SCTP hosts in User-Mode Linux guests around the balancer's namespace, and scenarios."""
 
-from . import demo as _demo  # registers its scenario
+from . import demo
 from .errors import LabError, LabGuestError, LabPrerequisiteError, LabTopologyError
 from .lab import Lab
 from .scenario import SCENARIOS, Step, down, run, scenario, up
@@ -15,6 +15,7 @@ __all__ = [
     "LabPrerequisiteError",
     "LabTopologyError",
     "Step",
+    "demo",
     "down",
     "run",
     "scenario",

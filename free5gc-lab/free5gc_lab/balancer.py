@@ -5,6 +5,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Self
 
 from telco.client import Client
 
@@ -25,7 +26,7 @@ class Balancer:
         self.socket = self.folder / "telco.sock"
         self.process: subprocess.Popen[bytes] | None = None
 
-    def __enter__(self) -> "Balancer":
+    def __enter__(self) -> Self:
         self.start()
         return self
 

@@ -1,11 +1,10 @@
 """The kernel's BPF from Python: objects, maps, programs, type layouts. Knows nothing of load balancing."""
 
 from lb.bpf.btf import Btf, Layout
-from lb.bpf.errors import BpfError, ForeignProgramError, LoadError, Unsupported
+from lb.bpf.errors import BpfError, ForeignProgramError, LoadError, UnsupportedError
 from lb.bpf.maps import Map, MapInfo, MapType, create_map
 from lb.bpf.object import BpfObject
 from lb.bpf.programs import ProgramInfo, TestRun, program_info, run_packet, run_syscall
-
 from lb.bpf.ringbuf import RingBuffer
 
 __all__ = [
@@ -21,7 +20,7 @@ __all__ = [
     "ProgramInfo",
     "RingBuffer",
     "TestRun",
-    "Unsupported",
+    "UnsupportedError",
     "create_map",
     "program_info",
     "run_packet",

@@ -2,7 +2,7 @@
 
 BpfError
 ├── LoadError             the kernel refused a program; carries the verifier's log
-├── Unsupported           root, libbpf or a kernel feature is missing
+├── UnsupportedError           root, libbpf or a kernel feature is missing
 └── ForeignProgramError   another program holds the hook
 """
 
@@ -27,7 +27,7 @@ class LoadError(BpfError):
         self.log = log
 
 
-class Unsupported(BpfError):
+class UnsupportedError(BpfError):
     """The host lacks something; the message says what and how to get it."""
 
 

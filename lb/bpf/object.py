@@ -5,8 +5,9 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from lb.bpf.btf import Btf, constants as object_constants
-from lb.bpf.errors import BpfError, LoadError, Unsupported
+from lb.bpf.btf import Btf
+from lb.bpf.btf import constants as object_constants
+from lb.bpf.errors import BpfError, LoadError, UnsupportedError
 from lb.bpf.maps import Map
 
 LOG_BYTES = 1 << 20
@@ -15,16 +16,14 @@ ENOENT = 2
 _PRINT = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_int, ctypes.c_char_p, ctypes.c_void_p)
 
 
-@_PRINT
-def _silent(_level: int, _format: bytes, _arguments: int) -> int:
-    return 0
+_silent = _PRINT(lambda _level, _format, _arguments: 0)  # kept: libbpf holds no reference
 
 
 def _library() -> ctypes.CDLL:
     try:
         library = ctypes.CDLL("libbpf.so.1", use_errno=True)
     except OSError as error:
-        raise Unsupported("libbpf.so.1 is missing: install the package libbpf1") from error
+        raise UnsupportedError("libbpf.so.1 is missing: install the package libbpf1") from error
     pointer, text, size = ctypes.c_void_p, ctypes.c_char_p, ctypes.c_size_t
     for name, result, arguments in (
         ("bpf_object__open_file", pointer, [text, pointer]),
@@ -54,7 +53,7 @@ class BpfObject:
 
     def __init__(self, path: Path) -> None:
         if os.geteuid():
-            raise Unsupported("loading BPF programs needs root")
+            raise UnsupportedError("loading BPF programs needs root")
         self._library = _library()
         self.path = path
         self._object = self._library.bpf_object__open_file(str(path).encode(), None)

@@ -4,6 +4,7 @@ import ctypes
 import os
 import platform
 from enum import IntEnum
+from pathlib import Path
 
 from lb.bpf.errors import BpfError
 
@@ -51,8 +52,8 @@ def address(buffer: ctypes.Array[ctypes.c_char] | None) -> int:
 
 def possible_cpus() -> int:
     """CPUs that may ever be, which is how many values a per-CPU element has."""
-    with open("/sys/devices/system/cpu/possible", encoding="ascii") as file:
-        return int(file.read().strip().replace(",", "-").split("-")[-1]) + 1
+    listed = Path("/sys/devices/system/cpu/possible").read_text(encoding="ascii")
+    return int(listed.strip().replace(",", "-").split("-")[-1]) + 1
 
 
 def close(descriptor: int) -> None:

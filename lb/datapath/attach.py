@@ -13,7 +13,10 @@ from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 
+from pyroute2 import IPRoute
+
 from lb.bpf.errors import BpfError, ForeignProgramError
+from lb.bpf.programs import program_info
 from lb.bpf.syscall import Command, bpf
 from lb.datapath.pins import get_pinned, pin
 
@@ -39,7 +42,7 @@ def inside(netns: str | None) -> Iterator[None]:
     if netns is None:
         yield
         return
-    with open("/proc/thread-self/ns/net", "rb") as home:
+    with Path("/proc/thread-self/ns/net").open("rb") as home:
         try:
             there = os.open(Path("/run/netns", netns), os.O_RDONLY)
         except FileNotFoundError as error:
@@ -66,6 +69,20 @@ def _link(program: int, index: int, attach_type: int, flags: int, what: str) -> 
     return bpf(Command.LINK_CREATE, struct.pack("=IIII", program, index, attach_type, flags), what)[0]
 
 
+def _holder(interface: str) -> tuple[int, str]:
+    """Number and name of the XDP program on an interface."""
+    with IPRoute() as netlink:
+        link = netlink.get_links(interface_index(interface))[0]
+    number = (link.get_attr("IFLA_XDP") or link).get_attr("IFLA_XDP_PROG_ID") or 0
+    try:
+        descriptor, _ = bpf(Command.PROG_GET_FD_BY_ID, struct.pack("=III", number, 0, 0), "open program")
+    except BpfError:
+        return number, "unknown"
+    name = program_info(descriptor).name
+    os.close(descriptor)
+    return number, name
+
+
 def _xdp(program: int, interface: str, mode: Attach) -> int | None:
     index = interface_index(interface)
     tries = {
@@ -78,7 +95,7 @@ def _xdp(program: int, interface: str, mode: Attach) -> int | None:
             return _link(program, index, ATTACH_XDP, flags, f"attach XDP to {interface}")
         except BpfError as error:
             if error.errno in {errno.EBUSY, errno.EEXIST}:
-                raise ForeignProgramError(interface, 0, "another") from error
+                raise ForeignProgramError(interface, *_holder(interface)) from error
             if mode is not Attach.AUTO:
                 raise
     return None
@@ -94,18 +111,14 @@ class Hooks:
 
     def attach(self, interface: str, mode: Attach) -> list[str]:
         """Hang on one interface of the current namespace; gives the hooks that hold. An earlier pin is taken over."""
-        wanted = {
-            "tc": lambda: _link(
-                self._programs["tc"],
-                interface_index(interface),
-                ATTACH_TCX_INGRESS,
-                0,
-                f"attach tc to {interface}",
-            ),
-            "xdp": lambda: _xdp(self._programs["xdp"], interface, mode),
-        }
-        for hook, make in wanted.items():
-            self._hang(interface, hook, make() if not self._adopt(interface, hook) else None)
+        index = interface_index(interface)
+        if not self._adopt(interface, "tc"):
+            what = f"attach tc to {interface}"
+            self._hang(interface, "tc", _link(self._programs["tc"], index, ATTACH_TCX_INGRESS, 0, what))
+        if mode is Attach.TC:
+            self._forget(interface, "xdp")
+        elif not self._adopt(interface, "xdp"):
+            self._hang(interface, "xdp", _xdp(self._programs["xdp"], interface, mode))
         return [hook for name, hook in self._links if name == interface]
 
     def _adopt(self, interface: str, hook: str) -> bool:
@@ -126,6 +139,11 @@ class Hooks:
             return False
         self._links[interface, hook] = link
         return True
+
+    def _forget(self, interface: str, hook: str) -> None:
+        """Take away what an earlier process hung there in another mode."""
+        if self._pins:
+            (self._pins / f"link_{hook}_{interface}").unlink(missing_ok=True)
 
     def _hang(self, interface: str, hook: str, link: int | None) -> None:
         if link is None:

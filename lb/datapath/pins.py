@@ -23,9 +23,9 @@ def prepare(path: Path) -> None:
     """Make the directory, on a BPF file system: one is mounted at its parent where there is none."""
     parent = path.parent
     parent.mkdir(parents=True, exist_ok=True)
-    if not _is_bpffs(parent):
-        if _libc.mount(b"bpf", str(parent).encode(), b"bpf", 0, b"mode=0700"):
-            raise BpfError(f"mount a BPF file system at {parent}", ctypes.get_errno())
+    target = str(parent).encode()
+    if not _is_bpffs(parent) and _libc.mount(b"bpf", target, b"bpf", 0, b"mode=0700"):
+        raise BpfError(f"mount a BPF file system at {parent}", ctypes.get_errno())
     path.mkdir(mode=0o700, exist_ok=True)
 
 

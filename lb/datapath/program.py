@@ -82,7 +82,10 @@ class Programmer:
                     self._written[name][pack("=I", number)] = record
         for name in ("vips", "members", "sources"):
             found = self.datapath.maps[name]
-            self._written[name] = {key: found.lookup(key) or b"" for key in found.keys()}
+            self._written[name] = {
+                key: found.lookup(key) or b""
+                for key in found.keys()  # noqa: SIM118  # a map, no dict
+            }
 
     def apply(self, policy: Policy, health: Health = lambda _: True, facing: Facing = lambda _: None) -> None:
         """Bring the maps to this policy."""

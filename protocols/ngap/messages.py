@@ -122,7 +122,7 @@ def initial_context_setup_request(*, ue: UeIds, guami: Guami, nas: bytes) -> byt
     """INITIAL CONTEXT SETUP REQUEST, §9.2.2.1."""
     algorithms = ("nRencryptionAlgorithms", "nRintegrityProtectionAlgorithms")
     four_g = ("eUTRAencryptionAlgorithms", "eUTRAintegrityProtectionAlgorithms")
-    capabilities = {name: (0xE000, 16) for name in algorithms + four_g}
+    capabilities = dict.fromkeys(algorithms + four_g, (57344, 16))
     return encode(
         "initiatingMessage",
         Procedure.INITIAL_CONTEXT_SETUP,

@@ -1,7 +1,7 @@
 """Errors as application/problem+json (RFC 9457): a stable type, one sentence, and each field that is wrong."""
 
-from collections.abc import Awaitable, Callable
 from http import HTTPStatus
+from typing import TYPE_CHECKING
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -10,6 +10,9 @@ from starlette.exceptions import HTTPException
 
 from lb.bpf import BpfError
 from telco.errors import ConflictError, NotFoundError, PolicyError, StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
 
 MEDIA = "application/problem+json"
 BASE = "https://telco-lb.invalid/problems/"

@@ -14,7 +14,7 @@ def main() -> None:
         app()
     except TelcoError as error:
         print(f"telco: {error}", file=sys.stderr)  # noqa: T201
-        sys.exit(EXIT_UNREACHABLE if type(error).__name__ == "Unreachable" else EXIT_REFUSED)
+        sys.exit(EXIT_UNREACHABLE if type(error).__name__ == "UnreachableError" else EXIT_REFUSED)
     except BrokenPipeError:
         sys.exit(0)
     except KeyboardInterrupt:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     name="telco",
-    help="Load balancer for mobile cores.\n\nExit codes: 0 done, 2 refused, 3 no daemon answers, 4 the host lacks something.",
+    help="Load balancer for mobile cores.\n\nExit codes: 0 done, 2 refused, 3 no daemon, 4 the host lacks something.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )

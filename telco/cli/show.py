@@ -115,9 +115,12 @@ def event(values: dict[str, Any], *, as_json: bool) -> None:
 class Step(Protocol):
     """One step of a scenario."""
 
-    title: str
-    effect: str
-    held: bool
+    @property
+    def title(self) -> str: ...
+    @property
+    def effect(self) -> str: ...
+    @property
+    def held(self) -> bool: ...
 
 
 def steps(story: Iterable[Step], *, as_json: bool) -> int:

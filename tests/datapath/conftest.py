@@ -1,11 +1,12 @@
 """A datapath of its own in a network namespace of its own, and packets run through it."""
 
 import ctypes
-import os
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from ipaddress import ip_address
+from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -36,7 +37,7 @@ def namespace() -> Iterator[str]:
     name = f"dp-{uuid4().hex[:8]}"
     libc = ctypes.CDLL(None, use_errno=True)
     run("ip", "netns", "add", name)
-    with open("/proc/self/ns/net", "rb") as home, open(f"/run/netns/{name}", "rb") as there:
+    with Path("/proc/self/ns/net").open("rb") as home, Path("/run/netns", name).open("rb") as there:
         if libc.setns(there.fileno(), CLONE_NEWNET):
             raise OSError(ctypes.get_errno(), "setns")
         try:
@@ -132,9 +133,11 @@ def policy(mode: Mode = Mode.FULLNAT, **changes: object) -> Policy:
         "paths": Paths.MIRROR,
         **changes,
     }
+    servers: Any = values["servers"]
+    port: Any = values["server_port"]
     endpoints = tuple(
-        Endpoint(name=f"amf-{i}", addresses=tuple(map(ip_address, listed)), port=values["server_port"])  # type: ignore[arg-type]
-        for i, listed in enumerate(values["servers"], 1)  # type: ignore[arg-type, var-annotated]
+        Endpoint(name=f"amf-{i}", addresses=tuple(map(ip_address, listed)), port=port)
+        for i, listed in enumerate(servers, 1)
     )
     known = {"vips", "servers", "port", "server_port", "pick", "paths"}
     service = Service(

@@ -1,4 +1,4 @@
-"""Packets as bytes: a factory whose defaults make a test show only what is odd. CRC32c comes from the crc32c package."""
+"""Packets as bytes: a factory whose defaults make a test show only what is odd. CRC32c is the crc32c package's."""
 
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
@@ -41,7 +41,7 @@ def init(tag: int, parameters: bytes = b"", kind: int = INIT) -> bytes:
 
 def checksum(words: bytes) -> int:
     """The Internet checksum."""
-    total = sum(unpack_from(f">{len(words) // 2}H", words))
+    total: int = sum(unpack_from(f">{len(words) // 2}H", words))
     while total >> 16:
         total = (total & 0xFFFF) + (total >> 16)
     return ~total & 0xFFFF

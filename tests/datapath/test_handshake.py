@@ -2,7 +2,6 @@
 
 import pytest
 
-from lb.model import Mode
 from tests.datapath.conftest import Wire, policy
 from tests.datapath.packets import COOKIE_ACK, COOKIE_ECHO, INIT_ACK, addresses, chunk, data, init, sctp
 

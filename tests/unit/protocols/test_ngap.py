@@ -81,5 +81,5 @@ def test_missing_ie_is_named() -> None:
 @pytest.mark.parametrize("plmn", ["2089", "2089x", ""])
 def test_bad_plmn_is_named(plmn: str) -> None:
     """Field, value, allowed."""
-    with pytest.raises(ProtocolError, match="plmn: .*: 5 or 6 digits"):
+    with pytest.raises(ProtocolError, match=r"plmn: .*: 5 or 6 digits"):
         ngap.ng_setup_request(gnb_id=1, name="g", plmn=plmn, tac=1)
