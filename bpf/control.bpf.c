@@ -81,7 +81,8 @@ struct sweep {
 
 static __always_inline __u32 idle_since(const struct conversation *c)
 {
-	struct entry *forward = table_slot(c->forward), *reverse = table_slot(c->reverse);
+	struct entry *forward = placed(c, forward_key(c), c->forward);
+	struct entry *reverse = placed(c, reverse_key(c), c->reverse);
 	__u32 last = c->created;
 
 	if (forward && (int)(forward->last - last) > 0)
@@ -91,20 +92,33 @@ static __always_inline __u32 idle_since(const struct conversation *c)
 	return last;
 }
 
+/* Jiffies of silence after which it ends; a flow that the endpoint has never answered counts as pending. */
+static __always_inline __u32 patience(const struct conversation *c, __u32 state)
+{
+	struct service *service = service_of(c->service);
+	struct entry *reverse;
+
+	if (!service)
+		return 0;
+	if (state != STATE_ESTABLISHED)
+		return service->shutdown;
+	if (c->protocol == IPPROTO_SCTP_)
+		return service->established;
+	reverse = table_slot(c->reverse);
+	return reverse && !reverse->packets[0] ? service->pending : service->established;
+}
+
 static long sweep_conversation(__u32 i, struct sweep *sweep)
 {
-	__u32 number = sweep->conversation + i, state, limit;
+	__u32 number = sweep->conversation + i, state;
 	struct conversation *c = conversation_of(number);
-	struct service *service;
 
 	if (!c)
 		return 1;
 	state = READ_ONCE(c->state);
 	if (state < STATE_ESTABLISHED)
 		return 0;
-	service = service_of(c->service);
-	limit = !service ? 0 : state == STATE_ESTABLISHED ? service->established : service->shutdown;
-	if ((__u32)bpf_jiffies64() - idle_since(c) <= limit)
+	if ((__u32)bpf_jiffies64() - idle_since(c) <= patience(c, state))
 		sweep->live++;
 	else
 		sweep->ended += destroy(number, state == STATE_ESTABLISHED ? 255 : c->closed_by);

@@ -10,11 +10,17 @@ static __always_inline struct conversation *conversation_of(__u32 number)
 
 static __always_inline __u64 forward_key(const struct conversation *c)
 {
+	if (c->protocol != IPPROTO_SCTP_)
+		return flow_key(&c->client.at[0], &c->vip.at[0], (__u32)c->client_port | (__u32)c->service_port << 16,
+				c->protocol);
 	return ports_key(c->client_port, c->service_port, c->server_tag);
 }
 
 static __always_inline __u64 reverse_key(const struct conversation *c)
 {
+	if (c->protocol != IPPROTO_SCTP_)
+		return flow_key(&c->client.at[1], &c->vip.at[1], (__u32)c->server_port | (__u32)c->our_port << 16,
+				c->protocol);
 	return ports_key(c->server_port, c->our_port, c->client_tag);
 }
 
@@ -98,7 +104,7 @@ __noinline int place(struct entry *entry, struct conversation *c, __u32 *slot)
 		return !bpf_map_update_elem(&overflow, &key, entry, BPF_NOEXIST);
 	}
 	*slot = NO_SLOT;
-	if (c->mode != MODE_DNAT || !(entry->flags & ENTRY_REVERSE))
+	if (c->mode != MODE_DNAT || !(entry->flags & ENTRY_REVERSE) || entry->flags & ENTRY_FLOW)
 		return 0;
 	for (__u32 i = 0; i < MAX_ADDRESSES; i++) {
 		if (i >= c->clients)
@@ -126,6 +132,21 @@ static __always_inline void bank(struct conversation *c, const struct entry *ent
 		__sync_fetch_and_add(&totals->packets[reverse], packets);
 		__sync_fetch_and_add(&totals->bytes[reverse], entry->bytes);
 	}
+}
+
+/* The entry of one direction, wherever it is. */
+static __always_inline struct entry *placed(const struct conversation *c, __u64 word, __u32 slot)
+{
+	struct overflow_key key = { .key = word };
+	struct entry *entry;
+
+	if (slot != NO_SLOT)
+		return table_slot(slot);
+	entry = bpf_map_lookup_elem(&overflow, &key);
+	if (entry)
+		return entry;
+	key.client = c->client.at[0];
+	return bpf_map_lookup_elem(&overflow, &key);
 }
 
 __noinline int unplace(struct conversation *c, __u64 word, __u32 slot, __u32 reverse)
@@ -185,8 +206,7 @@ __noinline int destroy(__u32 number, __u32 how)
 	was = READ_ONCE(c->state);
 	if (was < STATE_ESTABLISHED || __sync_val_compare_and_swap(&c->state, was, STATE_OPENING) != was)
 		return 0;
-	if (c->forward != NO_SLOT || c->protocol == IPPROTO_SCTP_)
-		unplace(c, forward_key(c), c->forward, 0);
+	unplace(c, forward_key(c), c->forward, 0);
 	if (c->mode != MODE_DSR)
 		unplace(c, reverse_key(c), c->reverse, 1);
 	if (c->translated) {

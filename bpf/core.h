@@ -4,29 +4,10 @@
 #include "parse.h"
 #include "icmp.h"
 
-/* Is this packet for a service of ours at all? Only then is a malformed one ours to drop. */
-__noinline int ours(ctx_t *ctx, const struct packet *p)
-{
-	struct address source = {}, destination = {};
-	struct dialled to = {};
-
-	if (!p)
-		return 0;
-	load_addresses(ctx, p, &source, &destination);
-	return dial(&destination, (__u32)p->dport | (__u32)p->protocol << 16, &to) || to.ours;
-}
-
-__noinline int malformed(ctx_t *ctx, const struct packet *p, enum reason reason)
-{
-	return p && ours(ctx, p) ? drop(ctx, p, reason) : VERDICT_PASS;
-}
-
 static __always_inline int balance_sctp(ctx_t *ctx, struct packet *p)
 {
 	__u32 size = p->end - p->l4;
 
-	if (p->fragment == FRAGMENT_LATER)
-		return malformed(ctx, p, REASON_FRAGMENT);
 	if (parse_sctp(ctx, p) != GO_ON || p->end < p->l4 + sizeof(struct sctphdr) + sizeof(struct chunk))
 		return malformed(ctx, p, REASON_SCTP_LENGTH);
 	if ((size & 3 && !p->fragment) || p->end > MAX_PACKET)
@@ -34,6 +15,21 @@ static __always_inline int balance_sctp(ctx_t *ctx, struct packet *p)
 	if (!p->sport || !p->dport)
 		return malformed(ctx, p, REASON_ZERO_PORT);
 	return sctp(ctx, p);
+}
+
+/* XDP leaves it to the tc program, which may yet see what the first fragment had to wait for. */
+__noinline int balance_fragment(ctx_t *ctx, const struct packet *p)
+{
+	struct work *w;
+	int verdict;
+
+	if (!p)
+		return VERDICT_PASS;
+	w = take_work(ctx, p);
+	verdict = follow_first(ctx, w);
+	if (verdict != GO_ON)
+		return verdict;
+	return HOOK_RESOLVES ? malformed(ctx, p, REASON_FRAGMENT) : VERDICT_PASS;
 }
 
 static __always_inline int balance(ctx_t *ctx)
@@ -52,9 +48,11 @@ static __always_inline int balance(ctx_t *ctx)
 		return verdict;
 	if (p.protocol == (p.family == 4 ? IPPROTO_ICMP : IPPROTO_ICMPV6_))
 		return balance_icmp(ctx, &p);
-	if (p.protocol != IPPROTO_SCTP_)
+	if (!is_balanced(p.protocol))
 		return VERDICT_PASS;
 	if (p.end > hook_length(ctx))
 		return malformed(ctx, &p, REASON_IP_LENGTH);
-	return balance_sctp(ctx, &p);
+	if (p.fragment == FRAGMENT_LATER)
+		return balance_fragment(ctx, &p);
+	return p.protocol == IPPROTO_SCTP_ ? balance_sctp(ctx, &p) : balance_flow(ctx, &p);
 }

@@ -181,6 +181,24 @@ static __always_inline int judge(ctx_t *ctx, const struct packet *p, __u32 *effe
 	return *effects & EFFECT_MALFORMED ? REASON_SCTP_LENGTH : REASON_NONE;
 }
 
+/* An entry that the table had no room for, or whose key another client holds there. */
+static __always_inline struct entry *overflowed(const struct work *w)
+{
+	struct overflow_key key = { .key = ports_key(w->packet.sport, w->packet.dport, w->packet.tag) };
+	struct entry *entry = bpf_map_lookup_elem(&overflow, &key);
+
+	if (entry)
+		return entry;
+	key.client = w->ends.destination;
+	return bpf_map_lookup_elem(&overflow, &key);
+}
+
+/* In dnat two clients may have chosen the same tag and ports: the second one's answers are in the overflow map. */
+static __always_inline int is_shared(const struct entry *entry)
+{
+	return entry->flags & ENTRY_REVERSE && entry->flags >> ENTRY_MODE_SHIFT == MODE_DNAT;
+}
+
 /* A hit whose paths are in the conversation, or which leaves its addresses alone (dsr). */
 __noinline int established_wide(ctx_t *ctx, const struct packet *p, struct entry *entry)
 {
@@ -193,7 +211,13 @@ __noinline int established_wide(ctx_t *ctx, const struct packet *p, struct entry
 	w = take_work(ctx, p);
 	if (!w)
 		return VERDICT_DROP;
-	reason = wide_path(entry, w);
+	reason = entry->flags & ENTRY_FLOW ? REASON_OOTB : wide_path(entry, w);
+	if (reason == REASON_FOREIGN_DESTINATION && is_shared(entry)) {
+		entry = overflowed(w);
+		reason = entry ? wide_path(entry, w) : reason;
+	}
+	if (!entry)
+		return drop(ctx, p, reason);
 	if (reason == GO_ON)
 		reason = judge(ctx, p, &effects);
 	if (reason)
@@ -225,6 +249,8 @@ static __always_inline int established_narrow(ctx_t *ctx, const struct packet *p
 		reason = narrow_reverse(entry, ip->saddr, ip->daddr, &to, &path);
 	else
 		reason = narrow_forward(entry, ip->saddr, ip->daddr, &to, &path);
+	if (reason == REASON_FOREIGN_DESTINATION && is_shared(entry))
+		return established_wide(ctx, p, entry);
 	if (reason == GO_ON)
 		reason = READ_ONCE(entry->key) == key ? judge(ctx, p, &effects) : REASON_OOTB;
 	if (reason)
@@ -237,7 +263,7 @@ static __always_inline int established_narrow(ctx_t *ctx, const struct packet *p
 
 static __always_inline int established(ctx_t *ctx, const struct packet *p, struct entry *entry, __u64 key)
 {
-	if (entry->flags & ENTRY_WIDE || entry->flags >> ENTRY_MODE_SHIFT == MODE_DSR)
+	if (entry->flags & (ENTRY_WIDE | ENTRY_FLOW) || entry->flags >> ENTRY_MODE_SHIFT == MODE_DSR)
 		return established_wide(ctx, p, entry);
 	return established_narrow(ctx, p, entry, key);
 }

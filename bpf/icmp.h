@@ -2,7 +2,9 @@
 /* ICMP errors about packets that we translated: inside and out they become what the sender of the packet would have
  * seen without us (path MTU discovery depends on it). RFC 792, RFC 4443, RFC 5508 §4.2 as for any NAT. */
 #pragma once
-#include "sctp.h"
+#include "flow.h"
+
+#define NOT_OURS (-101)
 
 /* The quoted packet, as far as every router quotes it: addresses, ports, tag. */
 struct quote {
@@ -10,7 +12,8 @@ struct quote {
 	__u32 l4;
 	__be16 sport;
 	__be16 dport;
-	__u32 tag;
+	__u32 tag; /* of SCTP */
+	__u32 protocol;
 	struct address source;
 	struct address destination;
 };
@@ -30,17 +33,18 @@ static __always_inline int parse_quote(ctx_t *ctx, const struct packet *p, struc
 	if (p->family == 4) {
 		struct iphdr *ip = AT(ctx, quote->l3, sizeof(*ip));
 
-		if (!ip || ip->version != 4 || ip->ihl < 5 || ip->protocol != IPPROTO_SCTP_ ||
-		    ip->frag_off & bpf_htons(0x1fff))
+		if (!ip || ip->version != 4 || ip->ihl < 5 || ip->frag_off & bpf_htons(0x1fff))
 			return 0;
+		quote->protocol = ip->protocol;
 		quote->source = mapped(ip->saddr);
 		quote->destination = mapped(ip->daddr);
 		quote->l4 = quote->l3 + ip->ihl * 4;
 	} else {
 		struct ipv6hdr *ip = AT(ctx, quote->l3, sizeof(*ip));
 
-		if (!ip || ip->version != 6 || ip->nexthdr != IPPROTO_SCTP_)
+		if (!ip || ip->version != 6)
 			return 0;
+		quote->protocol = ip->nexthdr;
 		__builtin_memcpy(&quote->source, &ip->saddr, sizeof(quote->source));
 		__builtin_memcpy(&quote->destination, &ip->daddr, sizeof(quote->destination));
 		quote->l4 = quote->l3 + sizeof(*ip);
@@ -157,31 +161,64 @@ static __always_inline int error_to_endpoint(struct work *w, const struct conver
 	return 1;
 }
 
+/* Of a flow: the error travels as the answer to the quoted packet would. GO_ON, a reason, or NOT_OURS. */
+__noinline int error_of_flow(struct work *w, const struct quote *quote)
+{
+	struct entry *entry;
+
+	if (!w || !quote)
+		return NOT_OURS;
+	w->ends = (struct rewrite){
+		.source = quote->destination, .destination = quote->source, .sport = quote->dport, .dport = quote->sport
+	};
+	entry = flow_find(
+		flow_key(&quote->destination, &quote->source, ports_word(quote->dport, quote->sport), quote->protocol));
+	if (!entry || !translate(entry, w->packet.family, quote->protocol, &w->ends))
+		return NOT_OURS;
+	w->quoted = (struct rewrite){ .source = w->ends.destination,
+				      .destination = w->ends.source,
+				      .sport = w->ends.dport,
+				      .dport = w->ends.sport };
+	return GO_ON;
+}
+
+__noinline int error_of_association(struct work *w, const struct quote *quote)
+{
+	struct conversation *c;
+	__u32 forward;
+
+	if (!w || !quote)
+		return NOT_OURS;
+	c = conversation_of(named(ports_key(quote->sport, quote->dport, quote->tag)) - 1);
+	if (!c || c->state < STATE_ESTABLISHED)
+		return NOT_OURS;
+	w->parties = conversation_parties(c);
+	forward = c->server_tag == quote->tag && c->our_port == quote->sport && c->server_port == quote->dport;
+	if (forward ? !error_to_client(w, c, quote) : !error_to_endpoint(w, c, quote))
+		return REASON_FOREIGN_SOURCE;
+	return GO_ON;
+}
+
 /* An error about a packet of ours; what is about none passes to the host. */
 __noinline int icmp_error(ctx_t *ctx, const struct packet *p)
 {
 	struct quote quote = {};
-	struct conversation *c;
 	struct work *w;
-	__u32 number, forward;
-	int verdict;
+	int outcome;
 
-	if (!p || !parse_quote(ctx, p, &quote))
-		return VERDICT_PASS;
-	number = named(ports_key(quote.sport, quote.dport, quote.tag)) - 1;
-	c = conversation_of(number);
-	if (!c || c->state < STATE_ESTABLISHED)
+	if (!p || !parse_quote(ctx, p, &quote) || !is_balanced(quote.protocol))
 		return VERDICT_PASS;
 	w = take_work(ctx, p);
 	if (!w)
 		return VERDICT_PASS;
-	w->parties = conversation_parties(c);
-	forward = c->server_tag == quote.tag && c->our_port == quote.sport && c->server_port == quote.dport;
-	if (forward ? !error_to_client(w, c, &quote) : !error_to_endpoint(w, c, &quote))
-		return drop(ctx, p, REASON_FOREIGN_SOURCE);
-	verdict = way_out(ctx, p, &w->ends.source, &w->ends.destination, &w->out);
-	if (verdict != GO_ON)
-		return verdict;
+	outcome = quote.protocol == IPPROTO_SCTP_ ? error_of_association(w, &quote) : error_of_flow(w, &quote);
+	if (outcome == NOT_OURS)
+		return VERDICT_PASS;
+	if (outcome != GO_ON)
+		return drop(ctx, p, outcome);
+	outcome = way_out(ctx, p, &w->ends.source, &w->ends.destination, &w->out);
+	if (outcome != GO_ON)
+		return outcome;
 	if (!rewrite_error(ctx, w, &quote))
 		return drop(ctx, p, REASON_IMPOSSIBLE);
 	return leave(ctx, p, &w->out);

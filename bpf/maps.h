@@ -51,6 +51,14 @@ struct overflow_key {
 };
 HASH(overflow, struct overflow_key, struct entry, 1 << 12);
 
+/* What later fragments of a packet become. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__type(key, struct fragment_key);
+	__type(value, struct fragment_value);
+	__uint(max_entries, 1 << 12);
+} fragments SEC(".maps");
+
 /* Numbers of unused conversations. */
 struct {
 	__uint(type, BPF_MAP_TYPE_QUEUE);

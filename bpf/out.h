@@ -105,6 +105,23 @@ static __always_inline int leave(ctx_t *ctx, const struct packet *p, const struc
 	return hook_transmit(ctx, out->ifindex);
 }
 
+/* What the first fragment becomes, for those that follow it. */
+__noinline int note_fragment(ctx_t *ctx, const struct packet *p, const struct rewrite *to)
+{
+	struct work *w = this_work();
+	struct fragment_value value;
+
+	if (!p || !to || !w)
+		return 0;
+	w->fragment.id = p->fragment_id;
+	w->fragment.protocol = p->protocol;
+	load_addresses(ctx, p, &w->fragment.source, &w->fragment.destination);
+	value = (struct fragment_value){ .source = to->source,
+					 .destination = to->destination,
+					 .seen = (__u32)bpf_jiffies64() };
+	return !bpf_map_update_elem(&fragments, &w->fragment, &value, BPF_ANY);
+}
+
 /* An SCTP packet with nothing but headers to change. */
 static __always_inline int send_sctp(ctx_t *ctx, const struct packet *p, const struct rewrite *to,
 				     const struct address *via)
@@ -114,8 +131,11 @@ static __always_inline int send_sctp(ctx_t *ctx, const struct packet *p, const s
 
 	if (verdict != GO_ON)
 		return verdict;
-	if (p->fragment && ((__u32)to->sport | (__u32)to->dport << 16) != ((__u32)p->sport | (__u32)p->dport << 16))
-		return drop(ctx, p, REASON_FRAGMENT_PORTS);
+	if (p->fragment) {
+		if (((__u32)to->sport | (__u32)to->dport << 16) != ((__u32)p->sport | (__u32)p->dport << 16))
+			return drop(ctx, p, REASON_FRAGMENT_PORTS);
+		note_fragment(ctx, p, to);
+	}
 	if (!rewrite_ip(ctx, p, to) || !rewrite_sctp_ports(ctx, p, to))
 		return drop(ctx, p, REASON_IMPOSSIBLE);
 	return leave(ctx, p, &out);

@@ -29,13 +29,14 @@ enum reason {
 	REASON_TTL,
 	REASON_TOO_BIG,
 	REASON_NO_ROUTE,
-	REASON_FRAGMENT,       /* its first fragment was not seen */
-	REASON_FRAGMENT_PORTS, /* fragmented, and its ports would change */
-	REASON_NO_FLOW,	       /* TCP without SYN, and no flow */
-	REASON_NO_SERVICE,     /* a VIP, but no service on that port */
-	REASON_EVICTED,	       /* counts pending handshakes replaced by newer ones; no packet */
-	REASON_ICMP_LIMIT,     /* an ICMP error that we did not send, to keep the rate */
-	REASON_RESIZE,	       /* the driver refused a longer or shorter packet */
-	REASON_IMPOSSIBLE,     /* a state that cannot happen */
+	REASON_FRAGMENT,	 /* its first fragment was not seen */
+	REASON_FRAGMENT_PORTS,	 /* fragmented SCTP whose ports would change */
+	REASON_NO_FLOW,		 /* TCP without SYN, and no flow */
+	REASON_NO_SERVICE,	 /* a VIP, but no service on that port */
+	REASON_EVICTED,		 /* counts pending handshakes replaced by newer ones; no packet */
+	REASON_ICMP_LIMIT,	 /* an ICMP error that we did not send, to keep the rate */
+	REASON_RESIZE,		 /* the driver refused a longer or shorter packet */
+	REASON_IMPOSSIBLE,	 /* a state that cannot happen */
+	REASON_TRANSPORT_LENGTH, /* TCP or UDP shorter than its header */
 	REASON_COUNT,
 };

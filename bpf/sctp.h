@@ -166,18 +166,6 @@ __noinline int adopt_direct(struct work *w)
 	return promote(h, INDEX_NUMBER(value), w->packet.tag);
 }
 
-/* An entry that the table had no room for, or whose key another client holds there. */
-static __always_inline struct entry *overflowed(const struct work *w)
-{
-	struct overflow_key key = { .key = ports_key(w->packet.sport, w->packet.dport, w->packet.tag) };
-	struct entry *entry = bpf_map_lookup_elem(&overflow, &key);
-
-	if (entry)
-		return entry;
-	key.client = w->ends.destination;
-	return bpf_map_lookup_elem(&overflow, &key);
-}
-
 /* Not in the table. */
 __noinline int miss(ctx_t *ctx, struct work *w)
 {

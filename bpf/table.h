@@ -84,6 +84,16 @@ static __always_inline __u64 mix(__u64 word)
 	return (__u16)word ? word : word | 1;
 }
 
+/* A flow's whole tuple, which its entry repeats. */
+static __always_inline __u64 flow_key(const struct address *from, const struct address *to, __u32 ports, __u32 protocol)
+{
+	__u64 word = from->word[3] | (__u64)to->word[3] << 32;
+
+	if (from->half[0])
+		word = mix(mix(mix(from->half[0]) ^ from->half[1]) + to->half[0]) ^ to->half[1];
+	return mix(mix(word) ^ ((__u64)protocol << 32 | ports));
+}
+
 #define INDEX_VALUE(kind, number) ((__u64)(kind) << 56 | (number))
 #define INDEX_NUMBER(value) ((__u32)(value))
 

@@ -57,7 +57,21 @@ static __always_inline int hook_vlan(ctx_t *ctx, __u32 l3, __u16 vlan)
 	return vlan ? (int)bpf_skb_vlan_push(ctx, bpf_htons(0x8100), vlan & 0xfff) : 0;
 }
 
+static __always_inline int hook_transport_checksum(ctx_t *ctx, __u32 at, __u64 changed, __u32 was, __u32 now,
+						   __u32 udp);
+
 #include "core.h"
+
+/* The kernel's own helpers, which know whether the checksum is finished; UDP's 0 means none (RFC 768). */
+static __always_inline int hook_transport_checksum(ctx_t *ctx, __u32 at, __u64 changed, __u32 was, __u32 now, __u32 udp)
+{
+	__u64 flags = udp ? BPF_F_MARK_MANGLED_0 : 0;
+	__u64 folded = (changed & 0xffffffff) + (changed >> 32);
+
+	folded = (folded & 0xffffffff) + (folded >> 32);
+	return !bpf_l4_csum_replace(ctx, at, 0, folded, BPF_F_PSEUDO_HDR | flags) &&
+	       (was == now || !bpf_l4_csum_replace(ctx, at, was, now, sizeof(now) | flags));
+}
 
 static __always_inline int hook_redirect_neighbour(ctx_t *ctx, __u32 ifindex, const struct address *gateway)
 {

@@ -95,11 +95,12 @@ struct conversation {
 	__u32 domain;	 /* port reservation to give back; 0: none */
 	__u8 sent;	 /* bit for each client address that has really sent */
 	__u8 translated; /* ports change: aliases exist */
-	__u8 pad[2];
+	__u8 fins;	 /* bit for each direction that sent TCP FIN */
+	__u8 pad;
 	struct pairs pairs;
 	__u32 path_packets[2][MAX_ADDRESSES]; /* of wide entries: by direction and VIP */
-	struct addresses vip;
-	struct addresses client;
+	struct addresses vip;		      /* of a flow: what it dials, and what the endpoint sees of the client */
+	struct addresses client;	      /* of a flow: who dials, and the endpoint's address */
 };
 
 /* A handshake between INIT and COOKIE ACK. */
@@ -203,6 +204,21 @@ struct source_key { /* LPM: service and prefix */
 struct member_key { /* is this address an endpoint of this pool? */
 	struct address address;
 	__u32 pool;
+	__u32 pad;
+};
+
+/* Of a fragmented packet: its fragments share these. */
+struct fragment_key {
+	struct address source;
+	struct address destination;
+	__u32 id;
+	__u32 protocol;
+};
+
+struct fragment_value {
+	struct address source;
+	struct address destination;
+	__u32 seen; /* jiffies */
 	__u32 pad;
 };
 

@@ -94,6 +94,7 @@ struct work {
 	struct pairs pairs;
 	struct entry entry;
 	struct rewrite quoted; /* what the packet inside an ICMP error becomes */
+	struct fragment_key fragment;
 };
 
 struct {

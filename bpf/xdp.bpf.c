@@ -47,7 +47,25 @@ static __always_inline int hook_reflect(ctx_t *ctx)
 
 static __always_inline int hook_vlan(ctx_t *ctx, __u32 l3, __u16 vlan);
 
+static __always_inline int hook_transport_checksum(ctx_t *ctx, __u32 at, __u64 changed, __u32 was, __u32 now,
+						   __u32 udp);
+
 #include "core.h"
+
+/* The frame carries the whole checksum; UDP's 0 means none (RFC 768). */
+static __always_inline int hook_transport_checksum(ctx_t *ctx, __u32 at, __u64 changed, __u32 was, __u32 now, __u32 udp)
+{
+	__sum16 *sum = AT(ctx, at, sizeof(*sum));
+
+	if (!sum)
+		return 0;
+	if (udp && !*sum)
+		return 1;
+	*sum = csum_update(*sum, changed + (__u32)~was + now);
+	if (udp && !*sum)
+		*sum = 0xffff;
+	return 1;
+}
 #include "xdp_vlan.h"
 
 static __always_inline int hook_redirect_neighbour(ctx_t *ctx, __u32 ifindex, const struct address *gateway)

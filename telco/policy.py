@@ -158,8 +158,8 @@ def _fits(service: Service, pools: dict[str, Pool], checker: _Checker) -> None:
         known = ", ".join(sorted(pools)[:10]) or "none is defined"
         checker.bad(f"{where}.pool", service.pool, f"a pool of this policy: {known}")
         return
-    if service.protocol is not Protocol.SCTP:
-        checker.bad(f"{where}.protocol", service.protocol, "sctp is what this version balances")
+    if service.protocol is not Protocol.SCTP and service.mode not in {Mode.DNAT, Mode.FULLNAT}:
+        checker.bad(f"{where}.mode", service.mode, f"dnat or fullnat for {service.protocol}")
     versions = {vip.version for vip in service.vips}
     for endpoint in pools[service.pool].endpoints:
         if service.mode is not Mode.DSR and not versions & {

@@ -5,12 +5,13 @@ from dataclasses import dataclass
 
 from lb.bpf import Layout
 from lb.datapath.objects import Datapath, ticks
-from lb.datapath.records import unmapped
-from lb.model import Address
+from lb.datapath.records import IP_PROTOCOL, unmapped
+from lb.model import Address, Protocol
 
 MAX_ADDRESSES = 8
 NO_SLOT = 0xFFFFFFFF
-REVERSE, WIDE = 1, 2  # enum entry_flag
+REVERSE, WIDE, FLOW = 1, 2, 8  # enum entry_flag
+PROTOCOLS = {number: protocol for protocol, number in IP_PROTOCOL.items()}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,9 +28,10 @@ class PathRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AssociationRow:
-    """One association as the datapath has it; times in seconds."""
+    """One association, or flow of TCP or UDP, as the datapath has it; times in seconds. A flow has no tags."""
 
     number: int
+    protocol: Protocol
     service: int
     endpoint: int
     state: str
@@ -111,8 +113,10 @@ class Reader:
             if any(entries)
             else 0
         )
+        protocol = PROTOCOLS[field("protocol")]
         return AssociationRow(
             number=number,
+            protocol=protocol,
             service=field("service"),
             endpoint=field("endpoint"),
             state=state,
@@ -123,7 +127,9 @@ class Reader:
             our_port=field("our_port"),
             server_port=field("server_port"),
             clients=tuple(self._addresses(memory, layout, "client", at, field("clients"))),
-            paths=tuple(self._paths(at, entries)),
+            paths=tuple(
+                self._paths(at, entries) if protocol is Protocol.SCTP else [self._flow_path(at, entries)]
+            ),
             packets=(self._packets(entries[0], at, 0), self._packets(entries[1], at, 1)),
             bytes=tuple(entry["bytes"] if entry else 0 for entry in entries),  # type: ignore[arg-type]  # two of them
             age=((now - field("created")) & 0xFFFFFFFF) / self._ticks,
@@ -148,7 +154,7 @@ class Reader:
     def _per_path(self, entry: dict[str, int] | None, at: int, direction: int, vip: int) -> int:
         if entry is None:
             return 0
-        if entry["flags"] & WIDE:
+        if entry["flags"] & (WIDE | FLOW) == WIDE:
             layout = self._layouts["conversation"]
             start = at + layout.fields["path_packets"].offset + 32 * direction + 4 * vip
             return int.from_bytes(self._memory["conversations"][start : start + 4], "little")
@@ -184,6 +190,16 @@ class Reader:
                 live=bool(live >> server & 1),
                 packets=(self._per_path(entries[0], at, 0, vip), self._per_path(entries[1], at, 1, vip)),
             )
+
+    def _flow_path(self, at: int, entries: list[dict[str, int] | None]) -> PathRow:
+        """A flow's record lists two addresses a side: the near one and the endpoint's."""
+        layout, memory = self._layouts["conversation"], self._memory["conversations"]
+        vip, source = self._addresses(memory, layout, "vip", at, 2)
+        client, server = self._addresses(memory, layout, "client", at, 2)
+        forward, reverse = (entry["first"] if entry else 0 for entry in entries)
+        return PathRow(
+            client=client, vip=vip, source=source, server=server, live=True, packets=(forward, reverse)
+        )
 
     def totals(self, kind: str, number: int) -> Totals:
         """Of one service or endpoint (``kind``), ended conversations only."""

@@ -38,6 +38,7 @@ def association(one: Association) -> dict[str, Any]:
         "state": row.state,
         "client_tag": tag(row.client_tag),
         "server_tag": tag(row.server_tag),
+        "protocol": row.protocol,
         "client_port": row.client_port,
         "service_port": row.service_port,
         "our_port": row.our_port,

@@ -131,6 +131,7 @@ def policy(mode: Mode = Mode.FULLNAT, **changes: object) -> Policy:
         "server_port": 0,
         "pick": Pick.ROUND_ROBIN,
         "paths": Paths.MIRROR,
+        "protocol": Protocol.SCTP,
         **changes,
     }
     servers: Any = values["servers"]
@@ -139,11 +140,11 @@ def policy(mode: Mode = Mode.FULLNAT, **changes: object) -> Policy:
         Endpoint(name=f"amf-{i}", addresses=tuple(map(ip_address, listed)), port=port)
         for i, listed in enumerate(servers, 1)
     )
-    known = {"vips", "servers", "port", "server_port", "pick", "paths"}
+    known = {"vips", "servers", "port", "server_port", "pick", "paths", "protocol"}
     service = Service(
         name="n2",
         vips=tuple(map(ip_address, values["vips"])),  # type: ignore[call-overload]
-        protocol=Protocol.SCTP,
+        protocol=values["protocol"],  # type: ignore[arg-type]
         port=values["port"],  # type: ignore[arg-type]
         last_port=values["port"],  # type: ignore[arg-type]
         mode=mode,

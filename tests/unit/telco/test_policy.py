@@ -76,7 +76,7 @@ BAD = [
     (service(port="http"), "Service/n2.spec.port", "a port is 1 to 65535"),
     (service(pool="upf"), "Service/n2.spec.pool", "a pool of this policy: amf"),
     (service(mode="nat"), "Service/n2.spec.mode", "'dnat', 'onearm', 'fullnat' or 'dsr'"),
-    (service(protocol="tcp"), "Service/n2.spec.protocol", "sctp"),
+    (service(protocol="tcp", mode="dsr"), "Service/n2.spec.mode", "dnat or fullnat for tcp"),
     (service(vips=["2001:db8::1"]), "Pool/amf.spec.endpoints[amf-1].addresses", "an IPv6 address"),
     (service(allowed_sources=["10.0.0.0/40"]), "Service/n2.spec.allowed_sources[0]", "a prefix such as"),
     (
