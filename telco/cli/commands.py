@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from telco.cli.bench import bench
+
 if TYPE_CHECKING:
     from telco.client import Client
 
@@ -18,6 +20,7 @@ app = typer.Typer(
 )
 lab = typer.Typer(help="Real SCTP hosts around a balancer, on this machine.", no_args_is_help=True)
 app.add_typer(lab, name="lab")
+app.command()(bench)
 
 Where = Annotated[str, typer.Option("--at", envvar="TELCO_AT", help="the daemon's socket, or its URL")]
 Token = Annotated[str, typer.Option(envvar="TELCO_TOKEN", help="bearer token for a URL")]

@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Associations by the hundred thousand, made and ended by the datapath's own functions. */
+#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+
+#include "conversation.h"
+#include "senders.h"
+
+/* Never set: makes the compiler record these types for user space. */
+const volatile struct bench_names {
+	struct sender sender;
+	struct turn turn;
+} bench_names;
+
+/* Makes associations first to first + count, of service 0, with its endpoints first_endpoint to + 15. */
+struct establish {
+	__u32 first;
+	__u32 count;
+	__u32 made;   /* result */
+	__u32 reason; /* result: of the last that failed */
+};
+
+static long establish_one(__u32 i, struct establish *args)
+{
+	__u32 number = args->first + i;
+	struct sender *client = sender_of((number & 15) << 1), *server = sender_of((number & 15) << 1 | 1);
+	struct work *w = this_work();
+	struct handshake *h;
+	struct endpoint *endpoint;
+	struct dialled to = {};
+	int reason;
+
+	if (!client || !server || !w)
+		return 1;
+	h = &w->handshake;
+	__builtin_memset(h, 0, sizeof(*h));
+	if (!dial(&client->destination, (__u32)client->dport | IPPROTO_SCTP_ << 16, &to))
+		return 1;
+	h->service = to.number;
+	for (__u32 e = 0; e < 64; e++) {
+		endpoint = endpoint_of(e);
+		if (endpoint && endpoint->addresses && same(&endpoint->address.at[0], &server->source))
+			h->endpoint = e;
+	}
+	h->mode = MODE_FULLNAT;
+	h->client_tag = client_tag_of(number);
+	h->clients = 1;
+	h->client.at[0] = client->source;
+	h->client_port = port_of(number);
+	h->our_port = h->client_port;
+	h->service_port = client->dport;
+	h->server_port = server->sport;
+	reason = promote(h, 0, server_tag_of(number));
+	if (reason)
+		args->reason = reason;
+	else
+		args->made++;
+	return 0;
+}
+
+SEC("syscall")
+int establish(struct establish *args)
+{
+	struct establish local = *args;
+
+	bpf_loop(local.count, establish_one, &local, 0);
+	args->made = local.made;
+	args->reason = local.reason;
+	return 0;
+}
+
+/* Forgets every handshake in progress. */
+struct forget {
+	__u32 buckets;
+	__u32 forgotten; /* result */
+};
+
+static long forget_one(__u32 i, struct forget *args)
+{
+	struct bucket *bucket = bucket_of(i);
+
+	if (!bucket)
+		return 1;
+	for (__u32 way = 0; way < PENDING_WAYS; way++)
+		if (bucket->way[way])
+			args->forgotten += handshake_free(i * PENDING_WAYS + way);
+	return 0;
+}
+
+SEC("syscall")
+int forget(struct forget *args)
+{
+	struct forget local = *args;
+
+	bpf_loop(local.buckets, forget_one, &local, 0);
+	args->forgotten = local.forgotten;
+	return 0;
+}
+
+char LICENSE[] SEC("license") = "GPL";
