@@ -19,7 +19,6 @@ ENDS: dict[int, dict[str, Any]] = {
     4: {"client": "10.1.0.2", "vip": "10.100.0.1", "server": "10.11.0.2"},
     6: {"client": "fd00::2", "vip": "fd00:100::1", "server": "fd00:2::2"},
 }
-LAYERS = {Protocol.TCP: TCP, Protocol.UDP: UDP}
 
 
 def services(mode: Mode, protocol: Protocol, family: int = 4, **changes: object) -> Policy:
@@ -62,13 +61,11 @@ def forwarded(wire: Wire, raw: bytes) -> tuple[str, int, str, int]:
     return seen(out)
 
 
-def first(protocol: Protocol, sport: int = CLIENT_PORT, dport: int = PORT) -> Packet:
-    """What opens a flow."""
-    return (
-        TCP(sport=sport, dport=dport, flags="S")
-        if protocol is Protocol.TCP
-        else UDP(sport=sport, dport=dport)
-    )
+def first(protocol: Protocol, sport: int = CLIENT_PORT, dport: int = PORT, flags: str = "S") -> Packet:
+    """What opens a flow, or with other TCP flags goes on with it."""
+    if protocol is Protocol.TCP:
+        return TCP(sport=sport, dport=dport, flags=flags)
+    return UDP(sport=sport, dport=dport)
 
 
 @pytest.mark.parametrize("family", [4, 6])
@@ -77,22 +74,16 @@ def first(protocol: Protocol, sport: int = CLIENT_PORT, dport: int = PORT) -> Pa
 def test_flow_there_and_back(wire: Wire, mode: Mode, protocol: Protocol, family: int) -> None:
     """Addresses and ports of both directions, checksums whole."""
     wire.apply(services(mode, protocol, family))
-    ends, layer = ENDS[family], LAYERS[protocol]
+    ends = ENDS[family]
     client, vip, server = str(ip_address(ends["client"])), ends["vip"], ends["server"]
     ours = vip if mode is Mode.FULLNAT else client
     src, port, dst, dport = forwarded(wire, packet(client, vip, first(protocol)))
     assert (src, dst, dport) == (ours, server, SERVER_PORT)
     assert port == CLIENT_PORT
-    answer = {"flags": "SA"} if protocol is Protocol.TCP else {}
-    assert forwarded(wire, packet(server, ours, layer(sport=SERVER_PORT, dport=port, **answer))) == (
-        vip,
-        PORT,
-        client,
-        CLIENT_PORT,
-    )
-    more = {"flags": "A"} if protocol is Protocol.TCP else {}
+    answer = packet(server, ours, first(protocol, SERVER_PORT, port, "SA"))
+    assert forwarded(wire, answer) == (vip, PORT, client, CLIENT_PORT)
     for size in (0, 1, 700, 1399):
-        got = forwarded(wire, packet(client, vip, layer(sport=CLIENT_PORT, dport=PORT, **more), b"x" * size))
+        got = forwarded(wire, packet(client, vip, first(protocol, flags="A"), b"x" * size))
         assert got == (ours, CLIENT_PORT, server, SERVER_PORT)
     assert wire.drops() == {}
 
@@ -201,7 +192,7 @@ def test_icmp_error_about_a_flow_reaches_its_client(wire: Wire, protocol: Protoc
     """Path MTU discovery: the client sees its own packet quoted, from the VIP that it dialled."""
     wire.apply(services(Mode.FULLNAT, protocol))
     forwarded(wire, packet("10.1.0.2", "10.100.0.1", first(protocol), b""))
-    quoted = IP(src="10.100.0.1", dst="10.11.0.2") / LAYERS[protocol](sport=CLIENT_PORT, dport=SERVER_PORT)
+    quoted = IP(src="10.100.0.1", dst="10.11.0.2") / first(protocol, CLIENT_PORT, SERVER_PORT)
     error = ICMP(type=3, code=4, nexthopmtu=1300) / Raw(bytes(quoted))
     verdict, raw = wire.send(packet("10.11.0.9", "10.100.0.1", error, b""))
     assert verdict in {"tx", "redirect"}
@@ -236,7 +227,7 @@ def test_later_fragments_follow_the_first(wire: Wire, mode: Mode) -> None:
     whole = (
         IP(src="10.1.0.2", dst="10.100.0.1", id=77) / UDP(sport=CLIENT_PORT, dport=PORT) / Raw(b"z" * 3000)
     )
-    parts = [bytes(Ether() / part) for part in whole.fragment(1400)]
+    parts = [bytes(Ether() / part) for part in whole.fragment(1400)]  # type: ignore[no-untyped-call]  # scapy
     assert wire.send(parts[1])[0] == ("drop" if wire.hook == "tc" else "pass")  # its first one has not come
     out = [wire.send(part) for part in parts]
     assert {verdict for verdict, _ in out} <= {"tx", "redirect"}
