@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from functools import partial
 
+from bench import many
 from bench.cases import Case
 from bench.errors import GuardError
 from bench.figures import Figure, at_most_times, plain
@@ -14,6 +15,7 @@ from lb.datapath.objects import Sizes
 
 SMALL = Sizes(conversations=1024, handshakes=1024, services=64, endpoints=64)
 LENGTHS = (64, 256, 1400)  # bytes of IP packet
+LARGE = (("sctp_fullnat_hit_131k_ns", 65_536, 6.0), ("sctp_fullnat_hit_1m_ns", 524_288, 11.0))
 LIMITS = {
     "sctp_dnat_hit": 1.7,
     "sctp_fullnat_hit": 1.7,
@@ -90,5 +92,11 @@ def instructions(here: World) -> list[Figure]:
 def measure(*, quick: bool = False) -> list[Figure]:
     """Every figure of the group."""
     rounds, repeat = (5, 50_000) if quick else (21, 200_000)
-    with one_cpu(), world(single_endpoint(), SMALL) as here:
-        return [*instructions(here), *established(here, rounds, repeat)]
+    with one_cpu():
+        with world(single_endpoint(), SMALL) as here:
+            figures = [*instructions(here), *established(here, rounds, repeat)]
+        figures += many.handshakes(rounds=rounds)
+        rounds = 5 if quick else 11
+        for name, associations, limit in LARGE:
+            figures += many.hits(name, associations, limit, rounds=rounds, repeat=associations)
+    return figures

@@ -11,6 +11,7 @@ from rich.table import Table
 
 from bench.figures import Figure
 
+WIDE = 110  # columns that the table needs where no terminal says how many there are
 FOLDER = Path(__file__).parent
 NOTES = FOLDER / "notes.toml"
 Results = dict[str, Any]
@@ -52,7 +53,7 @@ def show(values: Results, console: Console | None = None) -> None:
         )
     for name, figure in values["figures"].items():
         table.add_row(*_row(name, figure), style=None if figure["met"] else "red")
-    (console or Console()).print(table)
+    (console or Console(width=max(Console().width, WIDE))).print(table)
 
 
 def notes(path: Path = NOTES) -> Results:

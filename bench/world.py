@@ -156,6 +156,10 @@ class World:
         record = run_syscall(self.programs[program], layout.pack(**arguments))
         return {name: layout.number(record, name) for name in layout.fields}
 
+    def forget(self) -> int:
+        """Forget every handshake in progress; how many there were."""
+        return self.call("forget", buckets=1 << self.datapath.sizes.pending_bits)["forgotten"]
+
     def put(self, name: str, index: int, **values: int | bytes) -> None:
         """Set an element of a generator's map."""
         self.maps[name][index] = self.btf.layout(name.removesuffix("s")).pack(**values)

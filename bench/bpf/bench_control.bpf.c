@@ -10,9 +10,10 @@
 const volatile struct bench_names {
 	struct sender sender;
 	struct turn turn;
+	struct entry entry;
 } bench_names;
 
-/* Makes associations first to first + count, of service 0, with its endpoints first_endpoint to + 15. */
+/* Makes associations first to first + count of senders' pairs. */
 struct establish {
 	__u32 first;
 	__u32 count;

@@ -4,7 +4,8 @@
 #pragma once
 #include "senders.h"
 
-#define INIT_WORDS 17
+/* Up to the last parameter that is edited. */
+#define INIT_WORDS 15
 struct init_frame {
 	__u64 word[INIT_WORDS];
 };
@@ -84,7 +85,7 @@ static __always_inline int generate_init(void *data, void *end)
 	for (__u32 i = 0; i < INIT_WORDS; i++)
 		PUT(data, 8 * i, __u64, frame->word[i]);
 	drawn = scatter(++turn->count);
-	source = *(__u32 *)(data + 26) ^ (drawn & 0xff00) << 16;
+	source = *(__u32 *)(data + 26) ^ (drawn & 0xffff00) << 8;
 	difference = (__u64)(__u32) ~*(__u32 *)(data + 26) + source;
 	PUT(data, 26, __u32, source);
 	PUT(data, 24, __u16, csum_update(*(__u16 *)(data + 24), difference));
