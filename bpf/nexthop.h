@@ -23,7 +23,7 @@ static __always_inline __u32 generation(void)
 static __always_inline struct nexthop *nexthop_slot(const struct address *to)
 {
 	__u64 word = (to->half[1] ^ to->half[0] * 31) * seed;
-	__u32 index = (__u32)(word >> 40) & nexthop_mask;
+	__u32 index = (__u32)(word >> 52) & nexthop_mask; /* only the top bits depend on the last octet */
 
 	return bpf_map_lookup_elem(&nexthops, &index);
 }
