@@ -1,6 +1,7 @@
 """Hanging programs on interfaces, by links: XDP where asked or possible, tc ingress always behind it.
 
-A link goes with its descriptor or its pin, so that nothing is left behind by a process that was not pinned.
+A link goes with its descriptor or its pin, so that nothing is left behind by a process that was not pinned. A clsact
+filter, which stands in for a link before kernel 6.6, stays until it is replaced or removed.
 """
 
 import ctypes
@@ -18,6 +19,7 @@ from pyroute2 import IPRoute
 from lb.bpf.errors import BpfError, ForeignProgramError
 from lb.bpf.programs import program_info
 from lb.bpf.syscall import Command, bpf
+from lb.datapath import clsact
 from lb.datapath.pins import get_pinned, pin
 
 CLONE_NEWNET = 0x40000000
@@ -108,18 +110,31 @@ class Hooks:
         self._programs = {"xdp": xdp, "tc": tc}
         self._pins = pins
         self._links: dict[tuple[str, str], int] = {}
+        self._filters: dict[str, int] = {}  # interface → its number, where there are no TCX links
 
     def attach(self, interface: str, mode: Attach) -> list[str]:
         """Hang on one interface of the current namespace; gives the hooks that hold. An earlier pin is taken over."""
         index = interface_index(interface)
         if not self._adopt(interface, "tc"):
-            what = f"attach tc to {interface}"
-            self._hang(interface, "tc", _link(self._programs["tc"], index, ATTACH_TCX_INGRESS, 0, what))
+            self._tc(interface, index)
         if mode is Attach.TC:
             self._forget(interface, "xdp")
         elif not self._adopt(interface, "xdp"):
             self._hang(interface, "xdp", _xdp(self._programs["xdp"], interface, mode))
-        return [hook for name, hook in self._links if name == interface]
+        held = [hook for name, hook in self._links if name == interface]
+        return ["tc", *held] if interface in self._filters else held
+
+    def _tc(self, interface: str, index: int) -> None:
+        """A TCX link, or before kernel 6.6 a clsact filter."""
+        try:
+            link = _link(self._programs["tc"], index, ATTACH_TCX_INGRESS, 0, f"attach tc to {interface}")
+        except BpfError as error:
+            if error.errno != errno.EINVAL:
+                raise
+            clsact.hang(self._programs["tc"], index, interface)
+            self._filters[interface] = index
+        else:
+            self._hang(interface, "tc", link)
 
     def _adopt(self, interface: str, hook: str) -> bool:
         """Put our program into a link that an earlier process pinned: no packet passes without one."""
@@ -159,3 +174,6 @@ class Hooks:
                 (self._pins / f"link_{hook}_{interface}").unlink(missing_ok=True)
             os.close(link)
         self._links.clear()
+        for interface, index in self._filters.items():
+            clsact.remove(index, interface)
+        self._filters.clear()
