@@ -1,9 +1,43 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* What user space asks of the tables: it runs the datapath's own functions, so that both keep the same rules. */
+/* What user space asks of the tables: it runs the datapath's own functions, so that both keep the same rules.
+ * Arguments and results are the "packet" of an XDP program that is only test-run: syscall programs sleep, and before
+ * kernel 6.3 what sleeps may not use a queue. */
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
 
 #include "conversation.h"
+
+/* The program's arguments, or an end. */
+#define ARGUMENTS(type, name)                                                                                          \
+	struct type *name = (void *)(long)ctx->data;                                                                   \
+	if ((void *)(name + 1) > (void *)(long)ctx->data_end)                                                          \
+		return XDP_ABORTED;
+
+/* Fills the queue of unused conversations and the checksum lines: once, when the maps are new. */
+struct setup {
+	__u32 conversations;
+	__u32 lines;
+};
+
+/* Ends what has been silent for its timeout, in a slice of conversations and of handshakes. */
+struct sweep {
+	__u32 conversation;  /* first of the slice */
+	__u32 conversations; /* how many */
+	__u32 handshake;
+	__u32 handshakes;
+	__u32 live; /* results: conversations that stay */
+	__u32 ended;
+	__u32 pending;
+	__u32 expired;
+	__u64 jiffies;
+};
+
+/* Ends one conversation. */
+struct end {
+	__u32 conversation;
+	__u32 how;
+	__u32 ended; /* result */
+};
 
 /* Never set: makes the compiler record these types for user space. */
 const volatile struct names {
@@ -16,14 +50,11 @@ const volatile struct names {
 	enum event_type event;
 	enum entry_flag entry;
 	enum layout layout;
-	struct event record;
+	struct event event_record;
+	struct setup setup;
+	struct sweep sweep;
+	struct end end;
 } names;
-
-/* Fills the queue of unused conversations and the checksum lines: once, when the maps are new. */
-struct setup {
-	__u32 conversations;
-	__u32 lines;
-};
 
 static long put_unused(__u32 i, void *unused_ctx)
 {
@@ -58,26 +89,14 @@ static long put_line(__u32 i, void *unused_ctx)
 	return 0;
 }
 
-SEC("syscall")
-int setup(struct setup *args)
+SEC("xdp")
+int setup(struct xdp_md *ctx)
 {
+	ARGUMENTS(setup, args)
 	bpf_loop(args->lines, put_line, NULL, 0);
 	bpf_loop(args->conversations, put_unused, NULL, 0);
-	return 0;
+	return XDP_PASS;
 }
-
-/* Ends what has been silent for its timeout, in a slice of conversations and of handshakes. */
-struct sweep {
-	__u32 conversation;  /* first of the slice */
-	__u32 conversations; /* how many */
-	__u32 handshake;
-	__u32 handshakes;
-	__u32 live; /* results: conversations that stay */
-	__u32 ended;
-	__u32 pending;
-	__u32 expired;
-	__u64 jiffies;
-};
 
 static __always_inline __u32 idle_since(const struct conversation *c)
 {
@@ -147,9 +166,10 @@ static long sweep_handshake(__u32 i, struct sweep *sweep)
 	return 0;
 }
 
-SEC("syscall")
-int sweep(struct sweep *args)
+SEC("xdp")
+int sweep(struct xdp_md *ctx)
 {
+	ARGUMENTS(sweep, args)
 	struct sweep slice = *args;
 
 	bpf_loop(slice.conversations, sweep_conversation, &slice, 0);
@@ -159,21 +179,15 @@ int sweep(struct sweep *args)
 	args->pending = slice.pending;
 	args->expired = slice.expired;
 	args->jiffies = bpf_jiffies64();
-	return 0;
+	return XDP_PASS;
 }
 
-/* Ends one conversation. */
-struct end {
-	__u32 conversation;
-	__u32 how;
-	__u32 ended; /* result */
-};
-
-SEC("syscall")
-int end(struct end *args)
+SEC("xdp")
+int end(struct xdp_md *ctx)
 {
+	ARGUMENTS(end, args)
 	args->ended = destroy(args->conversation, args->how);
-	return 0;
+	return XDP_PASS;
 }
 
 char LICENSE[] SEC("license") = "GPL";

@@ -87,16 +87,19 @@ static __always_inline void fill_entry(struct entry *entry, const struct convers
 	}
 }
 
-/* Into the table, or the overflow map when the probes are full or another client holds the key (dnat). */
-__noinline int place(struct entry *entry, struct conversation *c, __u32 *slot)
+/* This CPU's w->entry into the table, or the overflow map when the probes are full or another client holds the key (dnat).
+ * It is fetched here: before kernel 6.2 a map's value may not be an argument. */
+__noinline int place(struct conversation *c, __u32 *slot)
 {
 	struct overflow_key key = {};
+	struct work *w = this_work();
+	struct entry *entry;
 	__u32 stored = 0;
 
-	if (!entry || !c || !slot)
+	if (!w || !c || !slot)
 		return 0;
+	entry = &w->entry;
 	key.key = entry->key;
-
 	if (!table_find(entry->key)) {
 		*slot = table_insert(entry);
 		if (*slot != NO_SLOT)
@@ -279,7 +282,7 @@ __noinline int enter(struct conversation *c, __u32 number)
 	entry->key = forward_key(c);
 	entry->sport = c->our_port;
 	entry->dport = c->server_port;
-	if (!place(entry, c, &c->forward))
+	if (!place(c, &c->forward))
 		return 0;
 	if (c->mode == MODE_DSR)
 		return 1;
@@ -287,7 +290,7 @@ __noinline int enter(struct conversation *c, __u32 number)
 	entry->key = reverse_key(c);
 	entry->sport = c->service_port;
 	entry->dport = c->client_port;
-	if (!place(entry, c, &c->reverse)) {
+	if (!place(c, &c->reverse)) {
 		unplace(c, forward_key(c), c->forward, 0);
 		return 0;
 	}

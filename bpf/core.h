@@ -20,13 +20,8 @@ static __always_inline int balance_sctp(ctx_t *ctx, struct packet *p)
 /* XDP leaves it to the tc program, which may yet see what the first fragment had to wait for. */
 __noinline int balance_fragment(ctx_t *ctx, const struct packet *p)
 {
-	struct work *w;
-	int verdict;
+	int verdict = follow_first(ctx, p);
 
-	if (!p)
-		return VERDICT_PASS;
-	w = take_work(ctx, p);
-	verdict = follow_first(ctx, w);
 	if (verdict != GO_ON)
 		return verdict;
 	return HOOK_RESOLVES ? malformed(ctx, p, REASON_FRAGMENT) : VERDICT_PASS;

@@ -193,7 +193,7 @@ __noinline int enter_flow(struct conversation *c, __u32 number, struct work *w)
 	entry->new_daddr = c->client.at[1].word[3];
 	entry->sport = c->our_port;
 	entry->dport = c->server_port;
-	if (!place(entry, c, &c->forward))
+	if (!place(c, &c->forward))
 		return 0;
 	entry->flags |= ENTRY_REVERSE;
 	entry->key = reverse_key(c);
@@ -204,7 +204,7 @@ __noinline int enter_flow(struct conversation *c, __u32 number, struct work *w)
 	entry->new_daddr = c->client.at[0].word[3];
 	entry->sport = c->service_port;
 	entry->dport = c->client_port;
-	if (place(entry, c, &c->reverse))
+	if (place(c, &c->reverse))
 		return 1;
 	unplace(c, forward_key(c), c->forward, 0);
 	return 0;

@@ -6,8 +6,9 @@
 
 #define FRAGMENT_SECONDS 30 /* Linux's net.ipv4.ipfrag_time: nobody reassembles later */
 
-__noinline int follow_first(ctx_t *ctx, struct work *w)
+__noinline int follow_first(ctx_t *ctx, const struct packet *p)
 {
+	struct work *w = p ? take_work(ctx, p) : NULL; /* a map's key may not be an argument before kernel 6.2 */
 	struct fragment_value *first;
 	int verdict;
 

@@ -62,6 +62,7 @@ __noinline int nexthop_resolve(ctx_t *ctx, const struct address *from, const str
 	struct bpf_fib_lookup fib = { .ifindex = hook_ifindex(ctx), .tot_len = 1, .l4_protocol = IPPROTO_SCTP_ };
 	struct nexthop *slot;
 	struct vlan *vlan;
+	__u32 leaves;
 	long found;
 
 	if (!from || !to || !out)
@@ -91,7 +92,8 @@ __noinline int nexthop_resolve(ctx_t *ctx, const struct address *from, const str
 	}
 	__builtin_memcpy(out->macs, fib.dmac, 6);
 	__builtin_memcpy(out->macs + 6, fib.smac, 6);
-	vlan = bpf_map_lookup_elem(&vlans, &out->ifindex);
+	leaves = out->ifindex;
+	vlan = bpf_map_lookup_elem(&vlans, &leaves);
 	if (vlan) {
 		out->ifindex = vlan->parent;
 		out->vlan = VLAN_PRESENT | vlan->vid;
