@@ -41,8 +41,11 @@ class Sizes:
 
     @property
     def index_bits(self) -> int:
-        """A port, a peer and two aliases a conversation; a port and a candidate a handshake; at load 0.5 or so."""
-        return (max(self.conversations * 4, self.handshakes * 4) - 1).bit_length()
+        """A port, two peers and two aliases a conversation; a port and a candidate a handshake; at load 0.6 if all are.
+
+        Unlike the table the index has no overflow: what finds no slot is not remembered.
+        """
+        return (max(self.conversations * 8, self.handshakes * 4) - 1).bit_length()
 
     @property
     def pending_bits(self) -> int:
