@@ -10,7 +10,10 @@ TIMES = "\N{MULTIPLICATION SIGN}"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figure:
-    """``value`` in ``unit``, a median; ``best`` is the lowest run; ``ratio`` is the median ratio to the run's floor."""
+    """``value`` in ``unit``, a median; ``best`` is the lowest run; ``ratio`` is the median ratio to the run's floor.
+
+    ``detail`` says in words what a number cannot.
+    """
 
     name: str
     value: float
@@ -20,6 +23,7 @@ class Figure:
     runs: int = 1
     best: float | None = None
     ratio: float | None = None
+    detail: str = ""
 
     def as_json(self) -> dict[str, Any]:
         """What results.json has under the figure's name."""
@@ -34,6 +38,8 @@ class Figure:
             values["best"] = rounded(self.best)
         if self.ratio is not None:
             values["ratio"] = rounded(self.ratio)
+        if self.detail:
+            values["detail"] = self.detail
         return values
 
 

@@ -42,12 +42,17 @@ def packets_of(number: int) -> tuple[bytes, bytes]:
     )
 
 
-def populate(world: World, associations: int) -> None:
-    """Make them all, in the default order of the table. Raises GuardError."""
+def prepare(world: World) -> None:
+    """Tell the generators who the clients and endpoints are."""
     for pair in range(PAIRS):
         both = packets_of(pair)
         for side in (0, 1):
             world.put("senders", 2 * pair + side, **sender(both[side]))
+
+
+def populate(world: World, associations: int) -> None:
+    """Make associations 0 to ``associations``. Raises GuardError."""
+    prepare(world)
     for first in range(0, associations, SLICE):
         wanted = min(SLICE, associations - first)
         done = world.call("establish", first=first, count=wanted)

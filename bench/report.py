@@ -53,7 +53,11 @@ def show(values: Results, console: Console | None = None) -> None:
         )
     for name, figure in values["figures"].items():
         table.add_row(*_row(name, figure), style=None if figure["met"] else "red")
-    (console or Console(width=max(Console().width, WIDE))).print(table)
+    console = console or Console(width=max(Console().width, WIDE))
+    console.print(table)
+    for name, figure in values["figures"].items():
+        if "detail" in figure:
+            console.print(f"{name}: {figure['detail']}")
 
 
 def notes(path: Path = NOTES) -> Results:

@@ -67,7 +67,7 @@ def wire_up() -> None:
 class World:
     """One datapath with a policy; ``programs`` and ``maps`` by name, shipped and benched."""
 
-    def __init__(self, policy: Policy, sizes: Sizes) -> None:
+    def __init__(self, policy: Policy, sizes: Sizes, objects: tuple[str, ...]) -> None:
         self.datapath = Datapath(sizes=sizes)
         self._hooks = Hooks(self.datapath.programs["telco_xdp"], self.datapath.programs["telco_tc"])
         self._hooks.attach(LINK, Attach.XDP)  # a veth registers its receive queue with its first XDP program
@@ -76,8 +76,9 @@ class World:
         self.reader = Reader(self.datapath)
         self.programs = dict(self.datapath.programs)
         self.maps = dict(self.datapath.maps)
-        self._objects = [self._load(name) for name in ("control", "xdp", "tc")]
+        self._objects = [self._load(name) for name in objects]
         self.btf = self._objects[0].btf
+        self.layouts = {"strain": self._objects[-1].btf.layout("strain")} if "stress" in objects else {}
 
     def _load(self, name: str) -> BpfObject:
         path = OBJECTS / f"bench_{name}.bpf.o"
@@ -182,11 +183,13 @@ class World:
 
 
 @contextmanager
-def world(policy: Policy, sizes: Sizes) -> Iterator[World]:
-    """A world, gone at the end."""
+def world(
+    policy: Policy, sizes: Sizes, objects: tuple[str, ...] = ("control", "xdp", "tc")
+) -> Iterator[World]:
+    """A world, gone at the end; ``objects``: which of bench/bpf, control first."""
     with namespace():
         wire_up()
-        made = World(policy, sizes)
+        made = World(policy, sizes, objects)
         try:
             yield made
         finally:

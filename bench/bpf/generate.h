@@ -51,24 +51,28 @@ static __always_inline int generate_v6(void *data, void *end)
 	return 1;
 }
 
-/* Either direction of one of many: every entry comes once before any comes again, at slots that follow no order. */
-static __always_inline int generate_many(void *data, void *end)
+/* DATA of association i, from its client or from its endpoint. */
+static __always_inline int generate_of(void *data, void *end, __u32 i, __u32 reverse)
 {
-	struct turn *turn = this_turn();
-	struct sender *from;
-	__u32 entry, i, reverse;
+	struct sender *from = sender_of((i & 15) << 1 | reverse);
 
-	if (!turn || data + V4_HEADERS > end)
-		return 0;
-	entry = (__u32)(turn->count++ * 0x9e3779b1) & turn->mask;
-	i = entry >> 1;
-	reverse = entry & 1;
-	from = sender_of((i & 15) << 1 | reverse);
-	if (!from)
+	if (!from || data + V4_HEADERS > end)
 		return 0;
 	if (reverse)
 		return put_v4(data, from, (__u32)from->sport | (__u32)port_of(i) << 16, client_tag_of(i));
 	return put_v4(data, from, (__u32)port_of(i) | (__u32)from->dport << 16, server_tag_of(i));
+}
+
+/* Either direction of one of many: every entry comes once before any comes again, at slots that follow no order. */
+static __always_inline int generate_many(void *data, void *end)
+{
+	struct turn *turn = this_turn();
+	__u32 entry;
+
+	if (!turn)
+		return 0;
+	entry = (__u32)(turn->count++ * 0x9e3779b1) & turn->mask;
+	return generate_of(data, end, entry >> 1, entry & 1);
 }
 
 /* A first INIT of a client that was not there before: another source address, port and tag each time. */
