@@ -83,7 +83,7 @@ static __always_inline __be32 narrow_source(const struct entry *entry, __u32 mod
 
 /* Client to endpoint on one of two IPv4 paths. */
 static __always_inline int narrow_forward(const struct entry *entry, __be32 source, __be32 destination,
-					  struct rewrite *to, __u32 *path)
+					  struct narrow *to, __u32 *path)
 {
 	__u32 mode = entry->flags >> ENTRY_MODE_SHIFT, single = entry->flags & ENTRY_SINGLE;
 	__u32 client = source != entry->client[0], vip = destination != entry->vip[0], first, server, k, live;
@@ -110,8 +110,8 @@ static __always_inline int narrow_forward(const struct entry *entry, __be32 sour
 		if (k && endpoint && endpoint->source.at[1].word[3] == endpoint->source.at[0].word[3])
 			k = 0;
 	}
-	to->source = mapped(narrow_source(entry, mode, k, server, source));
-	to->destination = mapped(server ? entry->server[1] : entry->server[0]);
+	to->source = narrow_source(entry, mode, k, server, source);
+	to->destination = server ? entry->server[1] : entry->server[0];
 	*path = vip;
 	if ((entry->pairs >> 2 * k & 3) != pair)
 		note_pair(entry->conversation, k, PAIR(client, vip));
@@ -120,7 +120,7 @@ static __always_inline int narrow_forward(const struct entry *entry, __be32 sour
 
 /* Endpoint to client on one of two IPv4 paths. */
 static __always_inline int narrow_reverse(const struct entry *entry, __be32 source, __be32 destination,
-					  struct rewrite *to, __u32 *path)
+					  struct narrow *to, __u32 *path)
 {
 	__u32 mode = entry->flags >> ENTRY_MODE_SHIFT, k, pair, client;
 
@@ -138,8 +138,8 @@ static __always_inline int narrow_reverse(const struct entry *entry, __be32 sour
 	pair = entry->pairs >> 2 * k & 3;
 	client = mode == MODE_DNAT ? k : pair & 1;
 	*path = pair >> 1;
-	to->source = mapped(*path ? entry->vip[1] : entry->vip[0]);
-	to->destination = mapped(client ? entry->client[1] : entry->client[0]);
+	to->source = *path ? entry->vip[1] : entry->vip[0];
+	to->destination = client ? entry->client[1] : entry->client[0];
 	return GO_ON;
 }
 
@@ -182,15 +182,19 @@ static __always_inline int judge(ctx_t *ctx, const struct packet *p, __u32 *effe
 }
 
 /* An entry that the table had no room for, or whose key another client holds there. */
-static __always_inline struct entry *overflowed(const struct work *w)
+static __always_inline struct entry *overflowed(void)
 {
-	struct overflow_key key = { .key = ports_key(w->packet.sport, w->packet.dport, w->packet.tag) };
-	struct entry *entry = bpf_map_lookup_elem(&overflow, &key);
+	struct work *w = this_work(); /* see place() */
+	struct entry *entry;
 
+	if (!w)
+		return NULL;
+	w->rare = (struct overflow_key){ .key = ports_key(w->packet.sport, w->packet.dport, w->packet.tag) };
+	entry = bpf_map_lookup_elem(&overflow, &w->rare);
 	if (entry)
 		return entry;
-	key.client = w->ends.destination;
-	return bpf_map_lookup_elem(&overflow, &key);
+	w->rare.client = w->ends.destination;
+	return bpf_map_lookup_elem(&overflow, &w->rare);
 }
 
 /* In dnat two clients may have chosen the same tag and ports: the second one's answers are in the overflow map. */
@@ -213,7 +217,7 @@ __noinline int established_wide(ctx_t *ctx, const struct packet *p, struct entry
 		return VERDICT_DROP;
 	reason = entry->flags & ENTRY_FLOW ? REASON_OOTB : wide_path(entry, w);
 	if (reason == REASON_FOREIGN_DESTINATION && is_shared(entry)) {
-		entry = overflowed(w);
+		entry = overflowed();
 		reason = entry ? wide_path(entry, w) : reason;
 	}
 	if (!entry)
@@ -232,13 +236,13 @@ __noinline int established_wide(ctx_t *ctx, const struct packet *p, struct entry
 		w->ends.sport = entry->sport;
 		w->ends.dport = entry->dport;
 	}
-	return send_work(ctx, w, &w->path.to);
+	return send_work(ctx, w);
 }
 
 /* A hit on one of two IPv4 paths. */
 static __always_inline int established_narrow(ctx_t *ctx, const struct packet *p, struct entry *entry, __u64 key)
 {
-	struct rewrite to = { .sport = entry->sport, .dport = entry->dport };
+	struct narrow to = { .sport = entry->sport, .dport = entry->dport };
 	struct iphdr *ip = AT(ctx, p->l3, sizeof(*ip));
 	__u32 effects = 0, path = 0, number = entry->conversation;
 	int reason;
@@ -258,7 +262,7 @@ static __always_inline int established_narrow(ctx_t *ctx, const struct packet *p
 	count_hit(entry, p, path);
 	if (effects)
 		apply_effects(number, effects, p->chunk & 0xff);
-	return send_sctp(ctx, p, &to, &to.destination);
+	return send_narrow(ctx, p, &to);
 }
 
 static __always_inline int established(ctx_t *ctx, const struct packet *p, struct entry *entry, __u64 key)

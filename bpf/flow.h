@@ -31,11 +31,6 @@ static __always_inline int is_balanced(__u32 protocol)
 	return protocol == IPPROTO_SCTP_ || protocol == IPPROTO_TCP_ || protocol == IPPROTO_UDP_;
 }
 
-static __always_inline __u32 ports_word(__be16 sport, __be16 dport)
-{
-	return (__u32)sport | (__u32)dport << 16;
-}
-
 /* Ports, and the TCP flags in p->chunk. */
 static __always_inline int parse_flow(ctx_t *ctx, struct packet *p)
 {
@@ -287,7 +282,7 @@ __noinline int open_flow(struct work *w, __u32 number, __u32 endpoint_number)
 }
 
 /* An endpoint and a record. Returns a reason. */
-__noinline int begin_flow(struct work *w)
+static __always_inline int begin_flow(struct work *w)
 {
 	__u32 number, endpoint;
 	int reason;

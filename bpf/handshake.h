@@ -176,7 +176,7 @@ __noinline int send_init(ctx_t *ctx, struct work *w, __u32 number)
 	h->from = w->path.client;
 	h->vip = w->path.vip;
 	if (h->mode == MODE_DSR)
-		return send_work(ctx, w, &w->path.to);
+		return send_work(ctx, w);
 	w->order = (struct order){ .header = w->ends.source, .families = h->families, .implied = w->path.source };
 	if (h->mode == MODE_FULLNAT) {
 		w->order.own = OWN_VIPS;

@@ -18,12 +18,9 @@ static __always_inline struct work *take_work(ctx_t *ctx, const struct packet *p
 	return w;
 }
 
-/* Where the packet may go and whether it fits; GO_ON, or a verdict. */
-static __always_inline int way_out(ctx_t *ctx, const struct packet *p, const struct address *from,
-				   const struct address *via, struct way_out *out)
+/* May the packet go this way, and does it fit? GO_ON, or a verdict. */
+static __always_inline int may_leave(ctx_t *ctx, const struct packet *p, int route, const struct way_out *out)
 {
-	int route = nexthop_find(ctx, from, via, out);
-
 	if (route == ROUTE_NONE)
 		return drop(ctx, p, REASON_NO_ROUTE);
 	if (route == ROUTE_UNRESOLVED && !HOOK_RESOLVES)
@@ -35,7 +32,13 @@ static __always_inline int way_out(ctx_t *ctx, const struct packet *p, const str
 	return GO_ON;
 }
 
-static __always_inline int rewrite_v4(ctx_t *ctx, const struct packet *p, const struct rewrite *to)
+static __always_inline int way_out(ctx_t *ctx, const struct packet *p, const struct address *from,
+				   const struct address *via, struct way_out *out)
+{
+	return may_leave(ctx, p, nexthop_find(ctx, from, via, out), out);
+}
+
+static __always_inline int rewrite_v4(ctx_t *ctx, const struct packet *p, __be32 source, __be32 destination)
 {
 	struct iphdr *ip = AT(ctx, p->l3, sizeof(*ip));
 	__u16 *lifetime;
@@ -44,12 +47,11 @@ static __always_inline int rewrite_v4(ctx_t *ctx, const struct packet *p, const 
 	if (!ip)
 		return 0;
 	lifetime = (__u16 *)&ip->ttl;
-	difference = (__u64)(__u32)~ip->saddr + to->source.word[3] + (__u32)~ip->daddr + to->destination.word[3] +
-		     (__u16) ~*lifetime;
+	difference = (__u64)(__u32)~ip->saddr + source + (__u32)~ip->daddr + destination + (__u16) ~*lifetime;
 	ip->ttl--;
 	difference += *lifetime;
-	ip->saddr = to->source.word[3];
-	ip->daddr = to->destination.word[3];
+	ip->saddr = source;
+	ip->daddr = destination;
 	ip->check = csum_update(ip->check, difference);
 	return 1;
 }
@@ -68,24 +70,25 @@ static __always_inline int rewrite_v6(ctx_t *ctx, const struct packet *p, const 
 
 static __always_inline int rewrite_ip(ctx_t *ctx, const struct packet *p, const struct rewrite *to)
 {
-	return p->family == 4 ? rewrite_v4(ctx, p, to) : rewrite_v6(ctx, p, to);
+	return p->family == 4 ? rewrite_v4(ctx, p, to->source.word[3], to->destination.word[3]) :
+				rewrite_v6(ctx, p, to);
 }
 
 /* Ports of an SCTP packet; a checksum of 0 is unfinished, or RFC 9653's, and stays. */
-static __always_inline int rewrite_sctp_ports(ctx_t *ctx, const struct packet *p, const struct rewrite *to)
+static __always_inline int rewrite_sctp_ports(ctx_t *ctx, const struct packet *p, __be16 sport, __be16 dport)
 {
 	struct sctphdr *sctp = AT(ctx, p->l4, sizeof(*sctp));
-	__u32 was, now = (__u32)to->sport | (__u32)to->dport << 16;
+	__u32 was, now = ports_word(sport, dport);
 
 	if (!sctp)
 		return 0;
-	was = (__u32)sctp->sport | (__u32)sctp->dport << 16;
+	was = ports_word(sctp->sport, sctp->dport);
 	if (was == now)
 		return 1;
 	if (sctp->checksum)
 		sctp->checksum ^= crc_change(p->end - p->l4, was ^ now);
-	sctp->sport = to->sport;
-	sctp->dport = to->dport;
+	sctp->sport = sport;
+	sctp->dport = dport;
 	return 1;
 }
 
@@ -122,21 +125,65 @@ __noinline int note_fragment(ctx_t *ctx, const struct packet *p, const struct re
 	return !bpf_map_update_elem(&fragments, &w->fragment, &value, BPF_ANY);
 }
 
-/* An SCTP packet with nothing but headers to change. */
-static __always_inline int send_sctp(ctx_t *ctx, const struct packet *p, const struct rewrite *to,
-				     const struct address *via)
+/* An SCTP fragment goes on if its ports stay: its checksum covers bytes that are not here. */
+static __always_inline int ports_stay(const struct packet *p, __be16 sport, __be16 dport)
 {
-	struct way_out out;
-	int verdict = way_out(ctx, p, &to->source, via, &out);
+	return ports_word(sport, dport) == ports_word(p->sport, p->dport);
+}
 
+/* An SCTP packet of the slow path with nothing but headers to change: to w->ends, by the next hop of w->path. */
+__noinline int send_work(ctx_t *ctx, struct work *w)
+{
+	const struct packet *p;
+	int verdict;
+
+	if (!w)
+		return VERDICT_DROP;
+	p = &w->packet;
+	verdict = way_out(ctx, p, &w->ends.source, &w->path.to, &w->out);
 	if (verdict != GO_ON)
 		return verdict;
-	if (p->fragment) {
-		if (((__u32)to->sport | (__u32)to->dport << 16) != ((__u32)p->sport | (__u32)p->dport << 16))
-			return drop(ctx, p, REASON_FRAGMENT_PORTS);
-		note_fragment(ctx, p, to);
-	}
-	if (!rewrite_ip(ctx, p, to) || !rewrite_sctp_ports(ctx, p, to))
+	if (p->fragment && !ports_stay(p, w->ends.sport, w->ends.dport))
+		return drop(ctx, p, REASON_FRAGMENT_PORTS);
+	if (p->fragment)
+		note_fragment(ctx, p, &w->ends);
+	if (!rewrite_ip(ctx, p, &w->ends) || !rewrite_sctp_ports(ctx, p, w->ends.sport, w->ends.dport))
+		return drop(ctx, p, REASON_IMPOSSIBLE);
+	return leave(ctx, p, &w->out);
+}
+
+__noinline int resolve_v4(ctx_t *ctx, __be32 from, __be32 to, struct way_out *out)
+{
+	struct address source = mapped(from), destination = mapped(to);
+
+	return nexthop_resolve(ctx, &source, &destination, out);
+}
+
+__noinline int note_fragment_v4(ctx_t *ctx, const struct packet *p, __be32 source, __be32 destination)
+{
+	struct rewrite to = { .source = mapped(source), .destination = mapped(destination) };
+
+	return note_fragment(ctx, p, &to);
+}
+
+/* The same for the hot path: IPv4 addresses stay in registers, and the stack stays small. */
+static __always_inline int send_narrow(ctx_t *ctx, const struct packet *p, const struct narrow *to)
+{
+	struct address via = mapped(to->destination);
+	struct nexthop *slot = nexthop_slot(&via);
+	struct way_out out;
+	int verdict, route = ROUTE_FOUND;
+
+	if (!slot || !nexthop_cached(slot, &via, &out))
+		route = resolve_v4(ctx, to->source, to->destination, &out);
+	verdict = may_leave(ctx, p, route, &out);
+	if (verdict != GO_ON)
+		return verdict;
+	if (p->fragment && !ports_stay(p, to->sport, to->dport))
+		return drop(ctx, p, REASON_FRAGMENT_PORTS);
+	if (p->fragment)
+		note_fragment_v4(ctx, p, to->source, to->destination);
+	if (!rewrite_v4(ctx, p, to->source, to->destination) || !rewrite_sctp_ports(ctx, p, to->sport, to->dport))
 		return drop(ctx, p, REASON_IMPOSSIBLE);
 	return leave(ctx, p, &out);
 }

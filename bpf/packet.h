@@ -78,6 +78,11 @@ static __always_inline __u8 family_of(const struct address *a)
 	return is_v4(a) ? 4 : 6;
 }
 
+static __always_inline __u32 ports_word(__be16 sport, __be16 dport)
+{
+	return (__u32)sport | (__u32)dport << 16;
+}
+
 static __always_inline __u64 ports_key(__be16 sport, __be16 dport, __u32 tag)
 {
 	return (__u64)sport | (__u64)dport << 16 | (__u64)tag << 32;

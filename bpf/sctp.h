@@ -33,7 +33,7 @@ __noinline int relay(ctx_t *ctx, struct work *w, __u32 number, __u32 reverse)
 	w->ends.sport = reverse ? h->service_port : h->our_port;
 	w->ends.dport = reverse ? h->client_port : h->server_port;
 	handshake_touch(number, h->client_tag, 0);
-	verdict = send_work(ctx, w, &w->path.to);
+	verdict = send_work(ctx, w);
 	if (effects & EFFECT_END && verdict != VERDICT_DROP && verdict != VERDICT_PASS)
 		handshake_free(number);
 	return verdict;
@@ -48,7 +48,7 @@ static __always_inline void note_echo(struct handshake *h, __u32 tag)
 }
 
 /* From a client in a handshake: its tag is a candidate's. GO_ON: of none. */
-__noinline int from_candidate(ctx_t *ctx, struct work *w)
+static __always_inline int from_candidate(ctx_t *ctx, struct work *w)
 {
 	struct handshake *h;
 	__u64 value;
@@ -123,7 +123,7 @@ __noinline int reflected(ctx_t *ctx, struct work *w)
 	w->ends.sport = reverse ? c->service_port : c->our_port;
 	w->ends.dport = reverse ? c->client_port : c->server_port;
 	apply_effects(number, EFFECT_END, p->chunk & 0xff);
-	return send_work(ctx, w, &w->path.to);
+	return send_work(ctx, w);
 }
 
 /* Of no association: RFC 9260 §8.4. Nothing that dials us is handed to the host's own stack. */
@@ -187,7 +187,7 @@ __noinline int miss(ctx_t *ctx, struct work *w)
 		if (verdict != GO_ON)
 			return verdict;
 	}
-	entry = overflowed(w);
+	entry = overflowed();
 	if (!entry && type == CHUNK_COOKIE_ECHO && !adopt_direct(w))
 		entry = table_find(ports_key(w->packet.sport, w->packet.dport, w->packet.tag));
 	return entry ? established_wide(ctx, &w->packet, entry) : out_of_the_blue(ctx, w);

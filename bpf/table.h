@@ -38,7 +38,7 @@ static __always_inline struct entry *table_find(__u64 key)
 }
 
 /* Writes all but the key, then publishes it. Returns the slot, or NO_SLOT. */
-__noinline __u32 table_insert(const struct entry *from)
+static __always_inline __u32 table_insert(const struct entry *from)
 {
 	__u32 mask = (1U << table_bits) - 1, home;
 
