@@ -75,7 +75,9 @@ class Map:
 
     def close(self) -> None:
         """Let go of the descriptor; the map lives on where something else holds it."""
-        close(self.fd)
+        if self.fd >= 0:
+            close(self.fd)
+            self.fd = -1
 
     def _element(self, command: Command, key: bytes, value: bytes | None, flags: int, what: str) -> bytes:
         if len(key) != self.info.key_size:

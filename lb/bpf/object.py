@@ -120,3 +120,5 @@ class BpfObject:
         if self._object:
             self._library.bpf_object__close(self._object)
             self._object = None
+        for item in self.maps.values():
+            item.close()

@@ -157,5 +157,5 @@ class Datapath:
 
     def close(self) -> None:
         """Let go; what is pinned or attached goes on."""
-        for item in self._objects.values():
+        for item in (*self._objects.values(), *self.maps.values()):
             item.close()
