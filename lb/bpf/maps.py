@@ -84,7 +84,9 @@ class Map:
             raise BpfError(f"{self.name}: a key has {self.info.key_size} bytes, not {len(key)}")
         key_buffer = ctypes.create_string_buffer(key, max(len(key), 1))
         value_buffer = ctypes.create_string_buffer(value or b"", max(self.value_bytes, 1))
-        attributes = struct.pack("=IIQQQ", self.fd, 0, address(key_buffer), address(value_buffer), flags)
+        # A deletion has no value, and the kernel refuses one that is named.
+        place = 0 if command is Command.MAP_DELETE_ELEM else address(value_buffer)
+        attributes = struct.pack("=IIQQQ", self.fd, 0, address(key_buffer), place, flags)
         bpf(command, attributes, f"{what} {self.name}")
         return value_buffer.raw[: self.value_bytes]
 

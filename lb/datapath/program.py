@@ -173,9 +173,14 @@ class Programmer:
         written.update(zip(changed, values, strict=True))
 
     def _erase(self, name: str, keys: Iterable[bytes]) -> None:
-        for key in list(keys):
-            self.datapath.maps[name].delete(key)
-            del self._written[name][key]
+        gone, target, written = list(keys), self.datapath.maps[name], self._written[name]
+        if target.info.type == MapType.LPM_TRIE:
+            for key in gone:
+                target.delete(key)
+        elif gone:
+            target.delete_batch(gone)
+        for key in gone:
+            del written[key]
 
     def _retire(self, policy: Policy) -> None:
         """Services that are gone stop; endpoints that are gone take no more. Numbers stay while conversations do."""
