@@ -112,24 +112,28 @@ class Datapath:
         return True
 
     def _load(self, pins: Path | None) -> None:
-        sizes = self.sizes
         for item in self._objects.values():
-            item.resize(sizes.entries())
-            for name in item.map_names & self.maps.keys():
-                item.reuse(name, self.maps[name].fd)
-            item.configure(
-                seed=self.seed,
-                table_bits=sizes.table_bits,
-                index_bits=sizes.index_bits,
-                pending_bits=sizes.pending_bits,
-                hz=ticks(),
-            )
-            item.load()
-            for name, found in item.maps.items():
-                if name not in self.maps:
-                    self.maps[name] = found
-                    if pins:
-                        pin(found.fd, pins / name)
+            for name in self.join(item):
+                if pins:
+                    pin(self.maps[name].fd, pins / name)
+
+    def join(self, item: BpfObject) -> list[str]:
+        """Load an object on the maps of this datapath; gives the names of those that it adds."""
+        sizes = self.sizes
+        item.resize(sizes.entries())
+        for name in item.map_names & self.maps.keys():
+            item.reuse(name, self.maps[name].fd)
+        item.configure(
+            seed=self.seed,
+            table_bits=sizes.table_bits,
+            index_bits=sizes.index_bits,
+            pending_bits=sizes.pending_bits,
+            hz=ticks(),
+        )
+        item.load()
+        added = [name for name in item.maps if name not in self.maps]
+        self.maps |= {name: item.maps[name] for name in added}
+        return added
 
     def _fill(self) -> None:
         """What a new datapath needs before its first packet; ``meta`` last, for it says that all is there."""
