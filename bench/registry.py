@@ -8,6 +8,7 @@ from bench.figures import Figure
 
 GROUPS = {
     "datapath": "bench.datapath",
+    "control": "bench.control",
     "stress": "bench.stress",
 }
 

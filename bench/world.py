@@ -12,14 +12,14 @@ from bench.errors import BenchError, GuardError
 from bench.frames import COOKIE_ACK, COOKIE_ECHO, INIT_ACK, chunk, ends, frame, init
 from lb.bpf import BpfObject, program_info, run_packet, run_syscall
 from lb.datapath.attach import Attach, Hooks, inside, interface_index
-from lb.datapath.objects import Datapath, Sizes, ticks
+from lb.datapath.objects import Datapath, Sizes
 from lb.datapath.program import Programmer
 from lb.datapath.read import Reader
 from lb.model import Policy
 
 OBJECTS = Path(__file__).parent.parent / "build" / "bench"
 LINK, PEER = "lb0", "net0"
-XDP_TX, TC_REDIRECT = 3, 7
+XDP_TX, XDP_REDIRECT, TC_REDIRECT = 3, 4, 7
 PAIRS = 16
 CLIENTS = [f"10.1.0.{10 + i}" for i in range(PAIRS)]
 SERVERS = [f"10.11.0.{10 + i}" for i in range(PAIRS)]
@@ -65,44 +65,38 @@ def wire_up() -> None:
 
 
 class World:
-    """One datapath with a policy; ``programs`` and ``maps`` by name, shipped and benched."""
+    """One datapath with its policy; ``programs`` and ``maps`` by name, shipped and benched."""
 
-    def __init__(self, policy: Policy, sizes: Sizes, objects: tuple[str, ...]) -> None:
-        self.datapath = Datapath(sizes=sizes)
-        self._hooks = Hooks(self.datapath.programs["telco_xdp"], self.datapath.programs["telco_tc"])
-        self._hooks.attach(LINK, Attach.XDP)  # a veth registers its receive queue with its first XDP program
-        self._index = interface_index(LINK)
-        Programmer(self.datapath).apply(policy)
-        self.reader = Reader(self.datapath)
-        self.programs = dict(self.datapath.programs)
-        self.maps = dict(self.datapath.maps)
+    def __init__(self, datapath: Datapath, objects: tuple[str, ...]) -> None:
+        self.datapath = datapath
+        self.reader = Reader(datapath)
+        self.programs = dict(datapath.programs)
+        self._hooks: Hooks | None = None
+        self._index = 0
         self._objects = [self._load(name) for name in objects]
+        self.maps = datapath.maps
         self.btf = self._objects[0].btf
         self.layouts = {"strain": self._objects[-1].btf.layout("strain")} if "stress" in objects else {}
+
+    def attach(self) -> None:
+        """Hang on the link: a veth registers its receive queue with its first XDP program."""
+        self._hooks = Hooks(self.programs["telco_xdp"], self.programs["telco_tc"])
+        self._hooks.attach(LINK, Attach.XDP)
+        self._index = interface_index(LINK)
 
     def _load(self, name: str) -> BpfObject:
         path = OBJECTS / f"bench_{name}.bpf.o"
         if not path.exists():
             raise BenchError(f"{path} is missing: run 'make bpf'")
-        item, sizes = BpfObject(path), self.datapath.sizes
-        item.resize(sizes.entries())
-        for known in item.map_names & self.maps.keys():
-            item.reuse(known, self.maps[known].fd)
-        item.configure(
-            seed=self.datapath.seed,
-            table_bits=sizes.table_bits,
-            index_bits=sizes.index_bits,
-            pending_bits=sizes.pending_bits,
-            hz=ticks(),
-        )
-        item.load()
+        item = BpfObject(path)
+        self.datapath.join(item)
         self.programs |= {known: fd for known, fd in item.programs.items() if known not in self.programs}
-        self.maps |= {known: found for known, found in item.maps.items() if known not in self.maps}
         return item
 
     def close(self) -> None:
         """Let go of everything."""
-        self._hooks.detach()
+        if self._hooks:
+            self._hooks.detach()
         for item in self._objects:
             item.close()
         self.datapath.close()
@@ -135,7 +129,7 @@ class World:
     def forward(self, packet: bytes, program: str = "telco_xdp") -> tuple[str, int, str, int]:
         """The ends of a packet that must be translated. Raises GuardError."""
         verdict, raw = self.send(program, packet)
-        if verdict not in {XDP_TX, TC_REDIRECT}:
+        if verdict not in {XDP_TX, XDP_REDIRECT, TC_REDIRECT}:
             raise GuardError(f"{program} gave verdict {verdict}, drops are {self.drops()}")
         return ends(raw)
 
@@ -189,7 +183,10 @@ def world(
     """A world, gone at the end; ``objects``: which of bench/bpf, control first."""
     with namespace():
         wire_up()
-        made = World(policy, sizes, objects)
+        datapath = Datapath(sizes=sizes)
+        Programmer(datapath).apply(policy)
+        made = World(datapath, objects)
+        made.attach()
         try:
             yield made
         finally:

@@ -1,0 +1,173 @@
+"""Group control: pushes, restarts and memory of the daemon as it is started, and what the command line costs."""
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from bench.daemon import Daemon, daemon
+from bench.errors import BenchError, GuardError
+from bench.figures import Figure, at_most, plain
+from bench.maptime import map_time
+from bench.policies import PORT, VIPS
+from bench.population import populate
+from bench.world import SERVERS, World, namespace, wire_up
+from lb.datapath.objects import Datapath
+from lb.datapath.program import Programmer
+from telco.policy import build
+from telco.resources import check
+
+SERVICES, POOLS = 100_000, 64
+PORTS_EACH = 1_000  # services that share a pair of VIPs
+ASSOCIATIONS = 524_288  # two entries each: a million
+MB = 1 << 20
+CLI = (("cli_start_ms", ("--help",)), ("cli_status_ms", ("status", "--at", "/nonexistent")))
+
+
+def endpoints(pool: int) -> list[dict[str, Any]]:
+    """Four endpoints of a pool as a policy has them."""
+    return [{"name": f"e{i}", "addresses": [f"10.{20 + pool}.0.{i + 1}"]} for i in range(4)]
+
+
+def large_policy() -> list[dict[str, Any]]:
+    """100,000 services with two VIPs each over 64 pools."""
+    resources: list[dict[str, Any]] = [
+        {"kind": "Pool", "name": f"p{i}", "spec": {"endpoints": endpoints(i)}} for i in range(POOLS)
+    ]
+    for i in range(SERVICES):
+        pair, port = divmod(i, PORTS_EACH)
+        spec = {
+            "vips": [f"10.100.{pair}.1", f"10.101.{pair}.1"],
+            "port": 10_000 + port,
+            "mode": "fullnat",
+            "pool": f"p{i % POOLS}",
+        }
+        resources.append({"kind": "Service", "name": f"s{i}", "spec": spec})
+    return resources
+
+
+def small_policy() -> list[dict[str, Any]]:
+    """The service that associations are made of: bench.policies.many_endpoints as a document."""
+    servers = [{"name": f"amf-{i}", "addresses": [server]} for i, server in enumerate(SERVERS)]
+    spec = {"vips": list(VIPS["fullnat"]), "port": PORT, "mode": "fullnat", "pool": "amf", "pick": "rr"}
+    return [
+        {"kind": "Pool", "name": "amf", "spec": {"endpoints": servers, "paths": "mirror"}},
+        {"kind": "Service", "name": "n2", "spec": spec},
+    ]
+
+
+def pushes(runs: int) -> list[Figure]:
+    """First byte of the request to the answer that all is applied, each into a daemon that has no service."""
+    body, taken = json.dumps(large_policy()).encode(), []
+    with daemon() as served:
+        served.start()
+        for _ in range(runs):
+            began = time.perf_counter()
+            applied = served.push(body)
+            taken.append(time.perf_counter() - began)
+            if applied["changes"] != SERVICES + POOLS:
+                raise GuardError(f"{SERVICES + POOLS} changes were pushed, {applied['changes']} applied")
+            served.push(b"[]")
+        grown = served.memory_mb()["VmRSS"]
+    return [
+        at_most("push_100k_s", "s", taken, 5),
+        plain("push_100k_body_mb", "MB", [len(body) / MB]),
+        plain("push_100k_rss_mb", "MB", [grown]),
+    ]
+
+
+def map_writes(runs: int) -> Figure:
+    """The same policy into the maps of a fresh datapath: time within the map operations alone."""
+    policy, _ = build(check(large_policy()))
+    taken = []
+    for _ in range(runs):
+        datapath = Datapath()
+        with map_time() as spent:
+            Programmer(datapath).apply(policy)
+        taken.append(spent.ns / 1e6)
+        datapath.close()
+    return at_most("push_100k_map_ms", "ms", taken, 150)
+
+
+def _restart(served: Daemon) -> float:
+    """Kill the daemon and start it again: ms until it is ready."""
+    served.stop()
+    return served.start() * 1e3
+
+
+def adoptions(runs: int) -> list[Figure]:
+    """A warm restart over a million entries, which are still there and hit afterwards; and over none."""
+    with daemon(associations=ASSOCIATIONS) as served:
+        served.start()
+        served.push(json.dumps(small_policy()).encode())
+        empty = [_restart(served) for _ in range(runs)]
+        served.stop()
+        here = World(Datapath(pins=served.pins), ("control",))
+        populate(here, ASSOCIATIONS)
+        here.close()
+        full = [_restart(served) for _ in range(runs)]
+        status, body = served.ask("GET", "/api/v1/stats")
+        found = json.loads(body)["services"]["n2"]["associations"] if status == 200 else 0
+        if found != ASSOCIATIONS:
+            raise GuardError(f"{found} of {ASSOCIATIONS} associations were adopted")
+    return [at_most("adopt_1m_ms", "ms", full, 500), plain("adopt_empty_ms", "ms", empty)]
+
+
+def memory(runs: int) -> list[Figure]:
+    """Of a daemon with the default configuration and a small policy, and of all its maps."""
+    resident, anonymous = [], []
+    with daemon() as served:
+        for _ in range(runs):
+            served.stop()
+            served.start()
+            served.push(json.dumps(small_policy()).encode())
+            time.sleep(1.5)  # past the first sweep
+            found = served.memory_mb()
+            resident.append(found["VmRSS"])
+            anonymous.append(found["RssAnon"])
+    return [
+        at_most("daemon_rss_mb", "MB", resident, 120),
+        plain("daemon_anonymous_mb", "MB", anonymous),
+        at_most("kernel_maps_mb", "MB", [kernel_maps_mb()], 128),
+    ]
+
+
+def kernel_maps_mb() -> float:
+    """What the kernel says that the maps of a default datapath take."""
+    datapath, total = Datapath(), 0
+    for found in datapath.maps.values():
+        lines = Path(f"/proc/self/fdinfo/{found.fd}").read_text().splitlines()
+        total += next(int(line.split()[1]) for line in lines if line.startswith("memlock:"))
+    datapath.close()
+    return total / MB
+
+
+def command_line(runs: int) -> list[Figure]:
+    """The `telco` command from start to end: its help, and a question that finds no daemon."""
+    figures = []
+    for name, words in CLI:
+        taken = []
+        for _ in range(runs + 1):
+            began = time.perf_counter()
+            done = subprocess.run(
+                [Path(sys.executable).parent / "telco", *words], capture_output=True, check=False
+            )
+            taken.append((time.perf_counter() - began) * 1e3)
+            if done.returncode not in {0, 3}:
+                raise BenchError(f"telco {' '.join(words)}: {done.stderr.decode()}")
+        figures.append(
+            at_most(name, "ms", taken[1:], 200) if name == "cli_start_ms" else plain(name, "ms", taken[1:])
+        )
+    return figures
+
+
+def measure(*, quick: bool = False) -> list[Figure]:
+    """Every figure of the group."""
+    runs = 1 if quick else 5
+    figures = [*pushes(runs), *command_line(5), *memory(runs), *adoptions(runs)]
+    with namespace():
+        wire_up()
+        figures.append(map_writes(runs))
+    return figures
