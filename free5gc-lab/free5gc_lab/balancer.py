@@ -1,5 +1,6 @@
 """The balancer under test: the daemon as a user runs it, in the lab's namespace, spoken to by REST."""
 
+import logging
 import subprocess
 import sys
 import tempfile
@@ -11,6 +12,8 @@ from telco.client import Client
 
 from .errors import LabError
 from .lab import Lab
+
+log = logging.getLogger(__name__)
 
 PINS = Path("/sys/fs/bpf")
 START_S = 20.0
@@ -30,7 +33,9 @@ class Balancer:
         self.start()
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind and self.process and self.process.poll() is not None:
+            log.error("telco serve ended with %s: %s", self.process.returncode, " ".join(self.log()[-5:]))
         self.stop()
         for path in (self.pins, self.folder):
             if path.exists():
@@ -61,9 +66,8 @@ class Balancer:
         for subnet in self.lab.topology.subnets:
             words += ["--interface", subnet.name]
         started = time.monotonic()
-        log = (self.folder / "log").open("ab")
-        self.process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-        log.close()
+        with (self.folder / "log").open("ab") as said:
+            self.process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=said, stderr=said)
         while time.monotonic() - started < START_S:
             if self.process.poll() is not None:
                 break
