@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from ipaddress import ip_address
 from pathlib import Path
 
-from pyroute2 import IPRoute, NetNS
+from pyroute2 import IPRoute
 from pyroute2.netlink.exceptions import NetlinkError
 
 from lb.bpf import RingBuffer
@@ -115,7 +115,7 @@ class Engine:
     def _facing(self, servers: set[Address]) -> dict[Address, Address]:
         """Our address towards each server, by the kernel's routes; those without a route are left out."""
         found: dict[Address, Address] = {}
-        with IPRoute() if self._netns is None else NetNS(self._netns) as netlink:
+        with inside(self._netns), IPRoute() as netlink:
             for server in servers:
                 try:
                     answers = netlink.route("get", dst=str(server))

@@ -161,5 +161,7 @@ class Datapath:
 
     def close(self) -> None:
         """Let go; what is pinned or attached goes on."""
-        for item in (*self._objects.values(), *self.maps.values()):
+        for item in self._objects.values():
             item.close()
+        for held in self.maps.values():
+            held.close()
