@@ -1,6 +1,7 @@
 """From checked resources to the model's policy: what only shows when all of them are seen together."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from itertools import pairwise
 
@@ -19,10 +20,20 @@ from lb.model import (
     Timeouts,
 )
 from telco.errors import PolicyError, Problem
-from telco.resources import PoolResource, Resource, ServiceResource
+from telco.resources import PoolResource, Resource, ServiceResource, TimeoutsSpec
 
 MAX_SERVICES = 131_072
+DEFAULT_TIMEOUTS = Timeouts()
 BENCHMARK = ip_network("198.18.0.0/15")
+
+
+@dataclass(frozen=True, slots=True)
+class _Checked:
+    """A good address and what is asked of it often; asking once a text is what makes large policies quick."""
+
+    address: Address
+    private: bool
+    benchmark: bool
 
 
 class _Checker:
@@ -31,24 +42,32 @@ class _Checker:
     def __init__(self) -> None:
         self.problems: list[Problem] = []
         self.warnings: list[str] = []
-        self._parsed: dict[str, Address | None] = {}
+        self._good: dict[str, _Checked] = {}
 
     def bad(self, field: str, value: object, allowed: str) -> None:
         self.problems.append(Problem(field=field, value=str(value), allowed=allowed))
 
-    def address(self, text: str, field: str) -> Address | None:
-        if text not in self._parsed:
-            try:
-                self._parsed[text] = ip_address(text)
-            except ValueError:
-                self._parsed[text] = None
-        found = self._parsed[text]
-        if found is None:
+    def addresses(self, texts: list[str], field: str) -> list[_Checked]:
+        """The good ones among them; the others are problems."""
+        good = self._good
+        found = [good[text] for text in texts if text in good]
+        if len(found) == len(texts):
+            return found
+        checked = [self._address(text, f"{field}[{i}]") for i, text in enumerate(texts)]
+        return [one for one in checked if one is not None]
+
+    def _address(self, text: str, field: str) -> _Checked | None:
+        try:
+            found = ip_address(text)
+        except ValueError:
             self.bad(field, text, "an IPv4 or IPv6 address is allowed")
-        elif found.is_multicast or found.is_unspecified or found.is_loopback or found.is_link_local:
+            return None
+        if found.is_multicast or found.is_unspecified or found.is_loopback or found.is_link_local:
             self.bad(field, text, "a unicast address that others can reach is allowed")
             return None
-        return found
+        benchmark = isinstance(found, IPv4Address) and found in BENCHMARK
+        checked = _Checked(found, found.is_private, benchmark)
+        return self._good.setdefault(text, checked)
 
     def network(self, text: str, field: str) -> Network | None:
         try:
@@ -89,12 +108,11 @@ def _pool(resource: PoolResource, checker: _Checker) -> Pool:
     endpoints: dict[str, Endpoint] = {}
     for i, one in enumerate(spec.endpoints):
         field = f"{where}.endpoints[{i}]"
-        listed = [checker.address(text, f"{field}.addresses[{k}]") for k, text in enumerate(one.addresses)]
+        addresses = tuple([found.address for found in checker.addresses(one.addresses, f"{field}.addresses")])
         if one.name in endpoints:
             checker.bad(f"{field}.name", one.name, "each name once a pool")
-        if len(set(listed)) < len(listed):
+        if len(set(addresses)) < len(addresses):
             checker.bad(f"{field}.addresses", ", ".join(one.addresses), "each address once")
-        addresses = tuple(address for address in listed if address)
         endpoints[one.name] = Endpoint(
             name=one.name, addresses=addresses, port=one.port, weight=one.weight, admin=one.admin
         )
@@ -109,7 +127,8 @@ def _pool(resource: PoolResource, checker: _Checker) -> Pool:
 
 def _service(resource: ServiceResource, checker: _Checker) -> Service | None:
     spec, where = resource.spec, f"Service/{resource.name}.spec"
-    vips = [checker.address(text, f"{where}.vips[{i}]") for i, text in enumerate(spec.vips)]
+    checked = checker.addresses(spec.vips, f"{where}.vips")
+    vips = tuple([found.address for found in checked])
     sources = [
         checker.network(text, f"{where}.allowed_sources[{i}]") for i, text in enumerate(spec.allowed_sources)
     ]
@@ -118,19 +137,19 @@ def _service(resource: ServiceResource, checker: _Checker) -> Service | None:
         checker.bad(f"{where}.port", f"{first}-{last}", "1 to 65535, lower port first, or any")
     if len(set(vips)) < len(vips):
         checker.bad(f"{where}.vips", ", ".join(spec.vips), "each VIP once")
-    _scopes([vip for vip in vips if vip], where, checker)
-    if None in vips:
+    _scopes(checked, where, checker)
+    if len(vips) < len(spec.vips):
         return None
     return Service(
         name=resource.name,
-        vips=tuple(vip for vip in vips if vip),
+        vips=vips,
         protocol=spec.protocol,
         port=first,
         last_port=last,
         mode=spec.mode,
         pick=spec.pick,
         pool=spec.pool,
-        timeouts=Timeouts(established=spec.timeouts.established, shutdown=spec.timeouts.shutdown),
+        timeouts=_timeouts(spec.timeouts),
         allowed_sources=tuple(source for source in sources if source),
         ootb=spec.ootb,
         no_endpoint=spec.no_endpoint,
@@ -139,27 +158,34 @@ def _service(resource: ServiceResource, checker: _Checker) -> Service | None:
     )
 
 
-def _scopes(vips: list[Address], where: str, checker: _Checker) -> None:
+def _timeouts(spec: TimeoutsSpec) -> Timeouts:
+    if not spec.model_fields_set:
+        return DEFAULT_TIMEOUTS
+    return Timeouts(established=spec.established, shutdown=spec.shutdown)
+
+
+def _scopes(vips: list[_Checked], where: str, checker: _Checker) -> None:
     """Linux ignores listed addresses of narrower scope than the packet's source, and refuses 198.18.0.0/15."""
-    if len({vip.is_private for vip in vips}) > 1:
+    if len({vip.private for vip in vips}) > 1:
         checker.warnings.append(
             f"{where}.vips: private and global addresses are mixed; Linux peers ignore the private"
         )
     checker.warnings += [
-        f"{where}.vips: {vip} is in {BENCHMARK}, which Linux refuses as an SCTP peer address"
+        f"{where}.vips: {vip.address} is in {BENCHMARK}, which Linux refuses as an SCTP peer address"
         for vip in vips
-        if isinstance(vip, IPv4Address) and vip in BENCHMARK
+        if vip.benchmark
     ]
 
 
 def _fits(service: Service, pools: dict[str, Pool], checker: _Checker) -> None:
-    where = f"Service/{service.name}.spec"
     if service.pool not in pools:
         known = ", ".join(sorted(pools)[:10]) or "none is defined"
-        checker.bad(f"{where}.pool", service.pool, f"a pool of this policy: {known}")
+        checker.bad(f"Service/{service.name}.spec.pool", service.pool, f"a pool of this policy: {known}")
         return
     if service.protocol is not Protocol.SCTP and service.mode not in {Mode.DNAT, Mode.FULLNAT}:
-        checker.bad(f"{where}.mode", service.mode, f"dnat or fullnat for {service.protocol}")
+        checker.bad(
+            f"Service/{service.name}.spec.mode", service.mode, f"dnat or fullnat for {service.protocol}"
+        )
     versions = {vip.version for vip in service.vips}
     for endpoint in pools[service.pool].endpoints:
         if service.mode is not Mode.DSR and not versions & {

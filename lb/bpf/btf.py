@@ -4,6 +4,7 @@ Records are packed and unpacked by these layouts, so that C is the one place tha
 """
 
 import struct
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +14,7 @@ INT, POINTER, ARRAY, STRUCT, UNION, ENUM, ENUM64 = 1, 2, 3, 4, 5, 6, 19
 NO_BITS = 8  # SHT_NOBITS
 MODIFIERS = {8, 9, 10, 11}  # typedef, volatile, const, restrict
 TRAILER = {1: 4, 3: 12, 14: 4, 17: 4}  # bytes after the common part, of kinds without members
+INTEGERS = {1: "B", 2: "H", 4: "I", 8: "Q"}  # struct's letter by size in bytes
 MEMBER = {4: 12, 5: 12, 6: 8, 13: 8, 15: 12, 19: 12}  # bytes a member
 
 
@@ -63,6 +65,23 @@ class Layout:
         if len(raw) > field.size:
             raise BpfError(f"{self.name}.{name} has {field.size} bytes, not {len(raw)}")
         record[field.offset : field.offset + len(raw)] = raw
+
+    def packer(self, *names: str) -> Callable[..., bytes]:
+        """Makes records of these fields' values in this order, the others zero: ``pack`` for many records.
+
+        Integers are host order; other fields, and those in network order, are bytes of the field's size.
+        """
+        order = sorted(names, key=lambda name: self.fields[name].offset)
+        layout, at = "=", 0
+        for name in order:
+            field = self.fields[name]
+            layout += f"{field.offset - at}x"
+            layout += INTEGERS[field.size] if field.order == "<" else f"{field.size}s"
+            at = field.offset + field.size
+        record = struct.Struct(f"{layout}{self.size - at}x")
+        if list(names) != order:
+            raise BpfError(f"{self.name}: the fields are in the order {', '.join(order)}")
+        return record.pack
 
     def number(self, record: bytes | memoryview, name: str, start: int = 0) -> int:
         """One integer field of the record at ``start``."""

@@ -153,6 +153,32 @@ class Map:
             key = following.raw
             yield key
 
+    def items(self) -> dict[bytes, bytes]:
+        """Every key and its value, in few calls; a map that changes meanwhile may give some twice or not at all."""
+        key_size, value_size, count = self.info.key_size, self.info.value_size, BATCH
+        keys = ctypes.create_string_buffer(key_size * count)
+        values = ctypes.create_string_buffer(value_size * count)
+        place = ctypes.create_string_buffer(max(key_size, 8))
+        found: dict[bytes, bytes] = {}
+        start, result = 0, 0
+        while result != -ENOENT:
+            attributes = struct.pack(
+                "=QQQQIIQQ", start, address(place), address(keys), address(values), count, self.fd, 0, 0
+            )
+            result, after = bpf(Command.MAP_LOOKUP_BATCH, attributes, f"read {self.name}", ENOENT)
+            (got,) = struct.unpack_from("=I", after, 32)
+            raw = keys.raw[: got * key_size], values.raw[: got * value_size]
+            listed = zip(
+                *(
+                    [part[at : at + size] for at in range(0, len(part), size)]
+                    for part, size in zip(raw, (key_size, value_size), strict=True)
+                ),
+                strict=True,
+            )
+            found.update(listed)
+            start = address(place)
+        return found
+
     def update_batch(self, keys: Sequence[bytes], values: Sequence[bytes]) -> None:
         """Set many keys in few calls."""
         for start in range(0, len(keys), BATCH):

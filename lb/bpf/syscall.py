@@ -36,10 +36,15 @@ class Command(IntEnum):
     LINK_DETACH = 34
 
 
-def bpf(command: Command, attributes: bytes, what: str) -> tuple[int, bytes]:
-    """Run one command; gives its result and the attributes as the kernel left them. Raises BpfError."""
+def bpf(command: Command, attributes: bytes, what: str, allow: int = 0) -> tuple[int, bytes]:
+    """Run one command; gives its result and the attributes as the kernel left them. Raises BpfError.
+
+    ``allow`` is an errno that is an answer too; the result is then its negative.
+    """
     buffer = ctypes.create_string_buffer(attributes, max(len(attributes), ATTRIBUTE_BYTES))
     result = _libc.syscall(NUMBER, int(command), buffer, len(buffer))
+    if result < 0 and ctypes.get_errno() == allow:
+        return -allow, buffer.raw
     if result < 0:
         raise BpfError(what, ctypes.get_errno())
     return result, buffer.raw

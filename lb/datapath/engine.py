@@ -15,7 +15,7 @@ from lb.datapath.objects import Datapath, Sizes
 from lb.datapath.pins import prepare
 from lb.datapath.program import Programmer
 from lb.datapath.read import AssociationRow, Reader, Totals
-from lb.datapath.records import endpoint_name, service_name, unmapped
+from lb.datapath.records import endpoint_name, unmapped
 from lb.model import Address, Policy
 
 SLICE = 65_536  # records of one sweep call: about a millisecond of one CPU
@@ -84,7 +84,7 @@ class Engine:
         self._reasons = {
             n: k.removeprefix("REASON_").lower() for k, n in self.datapath.btf.enum("reason").items()
         }
-        self._services: dict[int, str] = {}
+        self._services = self.programmer.service_names
         self._endpoints: dict[int, str] = {}
         self._hooks = Hooks(self.datapath.programs["telco_xdp"], self.datapath.programs["telco_tc"], pins)
         with inside(netns):
@@ -102,10 +102,6 @@ class Engine:
         facing = self._facing({a for p in policy.pools.values() for e in p.endpoints for a in e.addresses})
         self.programmer.apply(policy, lambda address: address not in self._down, facing.get)
         self.policy = policy
-        self._services |= {
-            self.programmer.services.of(service_name(service)): service.name
-            for service in policy.services.values()
-        }
         self._endpoints |= {
             self.programmer.endpoints.of(endpoint_name(pool.name, endpoint)): f"{pool.name}/{endpoint.name}"
             for pool in policy.pools.values()

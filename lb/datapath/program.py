@@ -2,22 +2,24 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from struct import pack
+from struct import Struct, pack
 
-from lb.bpf import BpfError, MapType, create_map
+from lb.bpf import BpfError, Layout, Map, MapType, create_map
 from lb.datapath.objects import Datapath, ticks
 from lb.datapath.records import (
     Records,
     endpoint_name,
-    length_sets,
     member_key,
+    pool_number,
     service_name,
     source_key,
     vip_entries,
 )
-from lb.model import Address, Admin, Endpoint, Pick, Policy, Pool
+from lb.model import Address, Admin, Endpoint, Pick, Policy, Pool, Service
 from lb.ring import as_numbers, build_ring
 
+NUMBER = Struct("=I").pack
+ONE = NUMBER(1)
 INNER_MAP = 1 << 12  # BPF_F_INNER_MAP: rings of one outer map differ in length
 
 Health = Callable[[Address], bool]
@@ -62,7 +64,10 @@ class Programmer:
         self._written: dict[str, dict[bytes, bytes]] = {
             name: {} for name in ("services", "endpoints", "vips", "members", "sources")
         }
+        self._names: dict[str, int] = {}  # of services
+        self.service_names: dict[int, str] = {}  # by number, those of earlier policies too
         self._ring_content: dict[int, list[int]] = {}
+        self._new_rings: dict[int, Map] = {}
         if datapath.adopted:
             self._recall()
 
@@ -72,41 +77,56 @@ class Programmer:
             ("services", self.services, self.records.service_layout),
             ("endpoints", self.endpoints, self.records.endpoint_layout),
         ):
-            memory = self.datapath.maps[name].memory()
-            step = (layout.size + 7) // 8 * 8
-            for number in range(self.datapath.maps[name].info.max_entries):
-                if known := layout.number(memory, "name", number * step):
+            memory, step = self.datapath.maps[name].memory(), (layout.size + 7) // 8 * 8
+            names = memory.cast("Q")[layout.fields["name"].offset // 8 :: step // 8]
+            for number, known in enumerate(names):
+                if known:
                     numbers.taken[known] = number
                     numbers.used.add(number)
                     record = bytes(memory[number * step : number * step + layout.size])
                     self._written[name][pack("=I", number)] = record
         for name in ("vips", "members", "sources"):
-            found = self.datapath.maps[name]
-            self._written[name] = {
-                key: found.lookup(key) or b""
-                for key in found.keys()  # noqa: SIM118  # a map, no dict
-            }
+            self._written[name] = self.datapath.maps[name].items()
 
     def apply(self, policy: Policy, health: Health = lambda _: True, facing: Facing = lambda _: None) -> None:
         """Bring the maps to this policy."""
-        wanted = self._endpoints(policy, health, facing)
-        members = {
-            member_key(address, pool.name): pack("=I", 1)
-            for pool in policy.pools.values()
-            for endpoint in pool.endpoints
-            for address in endpoint.addresses
+        services = self._numbered(policy)
+        wanted = {
+            "endpoints": self._endpoints(policy, health, facing),
+            "members": {
+                member_key(address, pool.name): ONE
+                for pool in policy.pools.values()
+                for endpoint in pool.endpoints
+                for address in endpoint.addresses
+            },
+            "services": self._services(services, policy, health),
+            "sources": {
+                source_key(network, number): ONE
+                for number, service in services
+                for network in service.allowed_sources
+            },
+            "vips": vip_entries(services),
         }
-        self._write("endpoints", wanted)
-        self._write("members", members)
-        self._write("services", self._services(policy, health))
-        self._write("sources", self._sources(policy))
-        vips = length_sets(iter(policy.services.values()))
-        for service in policy.services.values():
-            vips.update(vip_entries(service, self.services.of(service_name(service))))
-        self._write("vips", vips)
-        for name, keep in (("vips", vips), ("members", members), ("sources", self._sources(policy))):
-            self._erase(name, self._written[name].keys() - keep.keys())
+        for name, records in wanted.items():  # in this order, so that nothing names what is not there
+            if name == "services":
+                self._swap_rings()
+            self._write(name, records)
+        for name in ("vips", "members", "sources"):
+            self._erase(name, self._written[name].keys() - wanted[name].keys())
         self._retire(policy)
+
+    def _numbered(self, policy: Policy) -> list[tuple[int, Service]]:
+        """Each service with its number; its name is hashed once in its life."""
+        known = self._names
+        self._names = {
+            service.name: known.get(service.name) or service_name(service)
+            for service in policy.services.values()
+        }
+        numbered = [
+            (self.services.of(self._names[service.name]), service) for service in policy.services.values()
+        ]
+        self.service_names |= {number: service.name for number, service in numbered}
+        return numbered
 
     def _endpoints(self, policy: Policy, health: Health, facing: Facing) -> dict[bytes, bytes]:
         wanted: dict[bytes, bytes] = {}
@@ -118,24 +138,20 @@ class Programmer:
                 wanted[pack("=I", number)] = self.records.endpoint(pool, endpoint, live, sources)
         return wanted
 
-    def _services(self, policy: Policy, health: Health) -> dict[bytes, bytes]:
+    def _services(
+        self, services: list[tuple[int, Service]], policy: Policy, health: Health
+    ) -> dict[bytes, bytes]:
         rings: dict[tuple[str, Pick], int] = {}
+        pools = {name: (pool.paths, pool_number(name)) for name, pool in policy.pools.items()}
         wanted: dict[bytes, bytes] = {}
-        for service in policy.services.values():
-            pool = policy.pools[service.pool]
-            key = (pool.name, service.pick)
+        for number, service in services:
+            key = (service.pool, service.pick)
             if key not in rings:
-                rings[key] = self._ring(pool, service.pick, health)
-            number = self.services.of(service_name(service))
-            wanted[pack("=I", number)] = self.records.service(service, pool.paths, rings[key])
+                rings[key] = self._ring(policy.pools[service.pool], service.pick, health)
+            paths, pool = pools[service.pool]
+            name = self._names[service.name]
+            wanted[NUMBER(number)] = self.records.service(service, name, paths, rings[key], pool)
         return wanted
-
-    def _sources(self, policy: Policy) -> dict[bytes, bytes]:
-        return {
-            source_key(network, self.services.of(service_name(service))): pack("=I", 1)
-            for service in policy.services.values()
-            for network in service.allowed_sources
-        }
 
     def _ring(self, pool: Pool, pick: Pick, health: Health) -> int:
         """The number of a ring that holds the pool's live endpoints, replaced whole where it changed."""
@@ -155,10 +171,21 @@ class Programmer:
             )
             keys = [pack("=I", i) for i in range(len(ring) + 1)]
             inner.update_batch(keys, [pack("=I", len(ring)), *(pack("=I", slot) for slot in ring)])
-            self.datapath.maps["rings"][number] = pack("=I", inner.fd)
-            inner.close()
+            self._new_rings[number] = inner
             self._ring_content[number] = ring
         return number
+
+    def _swap_rings(self) -> None:
+        """Put new rings in place together: the kernel waits for running programs after each call."""
+        if self._new_rings:
+            keys, values = (
+                map(NUMBER, self._new_rings),
+                (NUMBER(ring.fd) for ring in self._new_rings.values()),
+            )
+            self.datapath.maps["rings"].update_batch(list(keys), list(values))
+        for ring in self._new_rings.values():
+            ring.close()
+        self._new_rings.clear()
 
     def _write(self, name: str, wanted: dict[bytes, bytes]) -> None:
         written = self._written[name]
@@ -184,29 +211,24 @@ class Programmer:
 
     def _retire(self, policy: Policy) -> None:
         """Services that are gone stop; endpoints that are gone take no more. Numbers stay while conversations do."""
-        services = {service_name(service) for service in policy.services.values()}
+        services = set(self._names.values())
         endpoints = {endpoint_name(p.name, e) for p in policy.pools.values() for e in p.endpoints}
-        self._stop("services", self.services, services, "active", self.records.service_layout.set)
-        self._stop("endpoints", self.endpoints, endpoints, "admin", self.records.endpoint_layout.set)
+        self._stop("services", self.services, services, "active", self.records.service_layout)
+        self._stop("endpoints", self.endpoints, endpoints, "admin", self.records.endpoint_layout)
 
-    def _stop(
-        self,
-        name: str,
-        numbers: Numbers,
-        keep: set[int],
-        flag: str,
-        put: Callable[[bytearray, str, int], None],
-    ) -> None:
-        totals = self.datapath.btf.layout("totals")
-        for gone in [known for known in numbers.taken if known not in keep]:
-            key = pack("=I", numbers.taken[gone])
-            record = bytearray(self._written[name][key])
-            put(record, flag, 0)
-            counted = self.datapath.maps[name[:-1] + "_totals"][numbers.taken[gone]]
-            if not totals.number(counted, "conversations"):
-                record = bytearray(len(record))
+    def _stop(self, name: str, numbers: Numbers, keep: set[int], flag: str, layout: Layout) -> None:
+        totals, stopped = self.datapath.btf.layout("totals"), {}
+        counted = self.datapath.maps[name[:-1] + "_totals"].memory()
+        for gone in numbers.taken.keys() - keep:
+            number = numbers.taken[gone]
+            record = bytearray(layout.size)
+            if totals.number(counted, "conversations", number * totals.size):
+                record[:] = self._written[name][NUMBER(number)]
+                layout.set(record, flag, 0)
+            else:
                 numbers.free(gone)
-            self._write(name, {key: bytes(record)})
+            stopped[NUMBER(number)] = bytes(record)
+        self._write(name, stopped)
 
 
 def endpoints_by_number(programmer: Programmer, policy: Policy) -> dict[int, tuple[Pool, Endpoint]]:

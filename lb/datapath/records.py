@@ -1,9 +1,9 @@
 """From the model to the datapath's records. Pure but for the layouts, which come from the compiled objects."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from hashlib import blake2b
 from ipaddress import IPv4Address, IPv6Address
-from struct import pack
+from struct import Struct, pack
 
 from lb.bpf import Btf
 from lb.model import (
@@ -24,17 +24,38 @@ from lb.model import (
 
 IP_PROTOCOL = {Protocol.SCTP: 132, Protocol.TCP: 6, Protocol.UDP: 17}
 PORT_BITS = 16
+MAPPED = b"\0" * 10 + b"\xff\xff"
+VIP_PORT, VIP_VALUE = Struct(">HBBI").pack, Struct("=II").pack
+SERVICE_FIELDS = (
+    "name",
+    "active",
+    "mode",
+    "pick",
+    "vips",
+    "protocol",
+    "single",
+    "ootb",
+    "no_endpoint",
+    "idle_abort",
+    "restricted",
+    "ring",
+    "pool",
+    "established",
+    "shutdown",
+    "pending",
+    "vip",
+)
 VIP_LENGTHS = 0xFF  # plen that stands for the set of lengths in use
 
 
 def mapped(address: Address) -> bytes:
     """An address as the datapath has it: IPv4 as ::ffff:a.b.c.d."""
-    return b"\0" * 10 + b"\xff\xff" + address.packed if isinstance(address, IPv4Address) else address.packed
+    return MAPPED + address.packed if isinstance(address, IPv4Address) else address.packed
 
 
 def unmapped(raw: bytes) -> Address:
     """The address in 16 bytes."""
-    return IPv4Address(raw[12:]) if raw[:12] == b"\0" * 10 + b"\xff\xff" else IPv6Address(raw)
+    return IPv4Address(raw[12:]) if raw[:12] == MAPPED else IPv6Address(raw)
 
 
 def name_hash(*parts: str) -> int:
@@ -64,6 +85,9 @@ def service_name(service: Service) -> int:
 
 def prefixes(first: int, last: int) -> Iterator[tuple[int, int]]:
     """A port range as (port, significant bits), fewest first."""
+    if first == last:
+        yield first, PORT_BITS
+        return
     while first <= last:
         bits = PORT_BITS
         while (
@@ -94,27 +118,29 @@ class Records:
             Pick.STICKY_SOURCE: pick["PICK_SOURCE"],
         }
         self._ticks = ticks
+        self._pack_service = self.service_layout.packer(*SERVICE_FIELDS)
 
-    def service(self, service: Service, paths: Paths, ring: int) -> bytes:
-        """struct service."""
-        return self.service_layout.pack(
-            name=service_name(service),
-            active=1,
-            mode=self._mode[service.mode],
-            pick=self._pick[service.pick],
-            vips=len(service.vips),
-            protocol=IP_PROTOCOL[service.protocol],
-            single=paths is Paths.SINGLE,
-            ootb=service.ootb is Ootb.ABORT,
-            no_endpoint=service.no_endpoint is NoEndpoint.ABORT,
-            idle_abort=service.idle_expiry is IdleExpiry.ABORT,
-            restricted=bool(service.allowed_sources),
-            ring=ring,
-            pool=pool_number(service.pool),
-            established=int(service.timeouts.established * self._ticks),
-            shutdown=int(service.timeouts.shutdown * self._ticks),
-            pending=int(service.timeouts.pending * self._ticks),
-            vip=b"".join(map(mapped, service.vips)),
+    def service(self, service: Service, name: int, paths: Paths, ring: int, pool: int) -> bytes:
+        """struct service; ``name`` and ``pool`` are the numbers of its own and its pool's name."""
+        timeouts, ticks = service.timeouts, self._ticks
+        return self._pack_service(
+            name,
+            1,
+            self._mode[service.mode],
+            self._pick[service.pick],
+            len(service.vips),
+            IP_PROTOCOL[service.protocol],
+            paths is Paths.SINGLE,
+            service.ootb is Ootb.ABORT,
+            service.no_endpoint is NoEndpoint.ABORT,
+            service.idle_expiry is IdleExpiry.ABORT,
+            bool(service.allowed_sources),
+            ring,
+            pool,
+            int(timeouts.established * ticks),
+            int(timeouts.shutdown * ticks),
+            int(timeouts.pending * ticks),
+            b"".join(map(mapped, service.vips)),
         )
 
     def endpoint(self, pool: Pool, endpoint: Endpoint, live: int, sources: list[Address | None]) -> bytes:
@@ -133,31 +159,30 @@ class Records:
         )
 
 
-def vip_entries(service: Service, number: int) -> Iterator[tuple[bytes, bytes]]:
-    """Keys and values of the map ``vips`` for one service, without the sets of lengths."""
-    protocol = IP_PROTOCOL[service.protocol]
-    for index, vip in enumerate(service.vips):
-        for port, bits in prefixes(service.port, service.last_port):
-            yield vip_key(vip, port, protocol, bits), pack("=II", number, index)
-
-
 def vip_key(vip: Address, port: int, protocol: int, plen: int) -> bytes:
     """struct vip_key."""
-    return mapped(vip) + pack(">HBBI", port, protocol, plen, 0)
+    return mapped(vip) + VIP_PORT(port, protocol, plen, 0)
 
 
-def length_sets(services: Iterator[Service]) -> dict[bytes, bytes]:
-    """For each VIP and protocol: which prefix lengths its services use."""
-    lengths: dict[tuple[Address, int], int] = {}
-    for service in services:
-        bits = sum({1 << bits for _, bits in prefixes(service.port, service.last_port)})
-        for vip in service.vips:
-            key = (vip, IP_PROTOCOL[service.protocol])
-            lengths[key] = lengths.get(key, 0) | bits
-    return {
-        vip_key(vip, 0, protocol, VIP_LENGTHS): pack("=II", bits, 0)
-        for (vip, protocol), bits in lengths.items()
-    }
+def vip_entries(services: Iterable[tuple[int, Service]]) -> dict[bytes, bytes]:
+    """The map ``vips``: who serves a VIP, protocol and port prefix; and of a VIP and protocol the set of lengths."""
+    entries: dict[bytes, bytes] = {}
+    lengths: dict[tuple[bytes, int], int] = {}
+    for number, service in services:
+        protocol = IP_PROTOCOL[service.protocol]
+        spans = [
+            (VIP_PORT(p, protocol, bits, 0), 1 << bits)
+            for p, bits in prefixes(service.port, service.last_port)
+        ]
+        used = sum({bit for _, bit in spans})
+        for index, vip in enumerate(service.vips):
+            address, value = mapped(vip), VIP_VALUE(number, index)
+            for span, _ in spans:
+                entries[address + span] = value
+            lengths[address, protocol] = lengths.get((address, protocol), 0) | used
+    for (address, protocol), bits in lengths.items():
+        entries[address + VIP_PORT(0, protocol, VIP_LENGTHS, 0)] = VIP_VALUE(bits, 0)
+    return entries
 
 
 def member_key(address: Address, pool: str) -> bytes:
