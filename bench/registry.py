@@ -9,6 +9,7 @@ from bench.figures import Figure
 GROUPS = {
     "datapath": "bench.datapath",
     "control": "bench.control",
+    "live": "bench.live",
     "stress": "bench.stress",
 }
 

@@ -4,7 +4,7 @@ from lb.bpf.btf import Btf, Layout
 from lb.bpf.errors import BpfError, ForeignProgramError, LoadError, UnsupportedError
 from lb.bpf.maps import Map, MapInfo, MapType, create_map
 from lb.bpf.object import BpfObject
-from lb.bpf.programs import ProgramInfo, TestRun, program_info, run_packet, run_syscall
+from lb.bpf.programs import ProgramInfo, TestRun, program_info, run_live, run_packet, run_syscall
 from lb.bpf.ringbuf import RingBuffer
 
 __all__ = [
@@ -23,6 +23,7 @@ __all__ = [
     "UnsupportedError",
     "create_map",
     "program_info",
+    "run_live",
     "run_packet",
     "run_syscall",
 ]

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from lb.bpf.syscall import Command, address, bpf
 
+LIVE_FRAMES = 1 << 1  # BPF_F_TEST_XDP_LIVE_FRAMES
 PACKET_ROOM = 16_384  # bytes for a packet that grew
 
 
@@ -34,6 +35,15 @@ def run_packet(fd: int, packet: bytes, *, repeat: int = 1, context: bytes = b"")
     _, after = bpf(Command.PROG_TEST_RUN, attributes, "run a program on a packet")
     _, verdict, _, length, _, _, _, duration = struct.unpack_from("=IIIIQQII", after)
     return TestRun(verdict=verdict, data=out.raw[:length], context=b"", duration=duration)
+
+
+def run_live(fd: int, packet: bytes, *, repeat: int, context: bytes, batch: int = 64) -> None:
+    """Run an XDP program on frames that really go where its verdict says; ``context`` tells where they come from."""
+    data = ctypes.create_string_buffer(packet, len(packet))
+    given = ctypes.create_string_buffer(context, len(context))
+    fields = (0, len(packet), 0, address(data), 0, repeat, 0)
+    attributes = _attributes(fd, (*fields, len(context), 0, address(given), 0, LIVE_FRAMES, 0, batch))
+    bpf(Command.PROG_TEST_RUN, attributes, "run a program on live frames")
 
 
 def run_syscall(fd: int, context: bytes) -> bytes:
