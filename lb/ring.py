@@ -1,7 +1,7 @@
 """Rings: which endpoint each slot of a pick names. Built here, only read by the datapath."""
 
 from array import array
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from heapq import heappop, heappush
@@ -137,15 +137,3 @@ def ring_of(pick: Pick, entries: Sequence[Entry]) -> "array[int]":
             return smooth_weighted_round_robin(entries)
         case Pick.ROUND_ROBIN | Pick.LEAST_CONNECTIONS:
             return round_robin(entries)
-
-
-def build_ring(pick: Pick, weights: Mapping[str, int]) -> list[str]:
-    """The ring of a pick by names."""
-    names = list(weights)
-    entries = [Entry(name=name, number=i, weight=weights[name]) for i, name in enumerate(names)]
-    return [names[number] for number in ring_of(pick, entries)]
-
-
-def as_numbers(ring: Sequence[str], numbers: Mapping[str, int]) -> list[int]:
-    """A ring of names as the datapath wants it: endpoint numbers."""
-    return [numbers[name] for name in ring]

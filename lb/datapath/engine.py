@@ -1,6 +1,7 @@
 """The datapath as the control plane sees it: apply a policy, ask what is there, let time pass."""
 
 import struct
+import threading
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from ipaddress import ip_address
@@ -16,7 +17,7 @@ from lb.datapath.pins import prepare
 from lb.datapath.program import Programmer
 from lb.datapath.read import AssociationRow, Reader, Totals
 from lb.datapath.records import endpoint_name, unmapped
-from lb.model import Address, Policy
+from lb.model import Address, Policy, ProbeType
 
 SLICE = 65_536  # records of one sweep call: about a millisecond of one CPU
 
@@ -75,7 +76,9 @@ class Engine:
         self.reader = Reader(self.datapath)
         self.policy = Policy()
         self._netns = netns
-        self._down: set[Address] = set()
+        self._down: set[tuple[str, Address]] = set()
+        self._sources: dict[Address, Address] = {}
+        self._lock = threading.Lock()  # policy and health change from several threads
         self._ring = RingBuffer(self.datapath.maps["events"])
         self._event = self.datapath.btf.layout("event")
         self._kinds = {
@@ -99,17 +102,43 @@ class Engine:
 
     def apply(self, policy: Policy) -> None:
         """Bring the datapath to a policy; conversations stay where they are."""
-        facing = self._facing({a for p in policy.pools.values() for e in p.endpoints for a in e.addresses})
-        self.programmer.apply(policy, lambda address: address not in self._down, facing.get)
-        self.policy = policy
-        self._endpoints |= {
-            self.programmer.endpoints.of(endpoint_name(pool.name, endpoint)): f"{pool.name}/{endpoint.name}"
+        with self._lock:
+            if self.adopted and not self.policy.pools:
+                self._down = self._found_down(policy)
+            self._sources = self._facing(policy)
+            self.programmer.apply(policy, self.healthy, self._sources.get)
+            self.policy = policy
+            self._endpoints |= {
+                self.programmer.endpoints.of(
+                    endpoint_name(pool.name, endpoint)
+                ): f"{pool.name}/{endpoint.name}"
+                for pool in policy.pools.values()
+                for endpoint in pool.endpoints
+            }
+
+    def _found_down(self, policy: Policy) -> set[tuple[str, Address]]:
+        """What an earlier process knew to be down."""
+        return {
+            (pool.name, address)
             for pool in policy.pools.values()
+            if pool.probe.type is not ProbeType.NONE
             for endpoint in pool.endpoints
+            for i, address in enumerate(endpoint.addresses)
+            if not self.programmer.live(pool, endpoint) >> i & 1
         }
 
-    def _facing(self, servers: set[Address]) -> dict[Address, Address]:
+    def refresh_sources(self) -> bool:
+        """Ask again which of our addresses faces each endpoint: routes or addresses changed. True: something did."""
+        with self._lock:
+            before, self._sources = self._sources, self._facing(self.policy)
+            if before == self._sources:
+                return False
+            self.programmer.apply(self.policy, self.healthy, self._sources.get)
+            return True
+
+    def _facing(self, policy: Policy) -> dict[Address, Address]:
         """Our address towards each server, by the kernel's routes; those without a route are left out."""
+        servers = {a for pool in policy.pools.values() for e in pool.endpoints for a in e.addresses}
         found: dict[Address, Address] = {}
         with inside(self._netns), IPRoute() as netlink:
             for server in servers:
@@ -122,16 +151,18 @@ class Engine:
                     found[server] = ip_address(source)
         return found
 
-    def set_health(self, address: Address, *, up: bool) -> None:
+    def set_health(self, pool: str, address: Address, *, up: bool) -> None:
         """A probe's verdict about one endpoint address: paths move off it at once, rings leave it."""
-        if up != (address in self._down):
-            return
-        (self._down.discard if up else self._down.add)(address)
-        self.apply(self.policy)
+        with self._lock:
+            if up == self.healthy(pool, address):
+                return
+            (self._down.discard if up else self._down.add)((pool, address))
+            if pool in self.policy.pools:
+                self.programmer.reassess(self.policy.pools[pool], self.healthy, self._sources.get)
 
-    def healthy(self, address: Address) -> bool:
+    def healthy(self, pool: str, address: Address) -> bool:
         """Whether an endpoint address is used."""
-        return address not in self._down
+        return (pool, address) not in self._down
 
     def sweep(self) -> Swept:
         """End what is idle, and have routes and neighbours asked anew. Call it about once a second."""

@@ -1,6 +1,6 @@
 """Bringing the maps to a policy: new before old, old only when nothing new needs it."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from struct import Struct, pack
 
@@ -10,19 +10,20 @@ from lb.datapath.records import (
     Records,
     endpoint_name,
     member_key,
+    name_hash,
     pool_number,
     service_name,
     source_key,
     vip_entries,
 )
 from lb.model import Address, Admin, Endpoint, Pick, Policy, Pool, Service
-from lb.ring import as_numbers, build_ring
+from lb.ring import Entry, ring_of
 
 NUMBER = Struct("=I").pack
 ONE = NUMBER(1)
 INNER_MAP = 1 << 12  # BPF_F_INNER_MAP: rings of one outer map differ in length
 
-Health = Callable[[Address], bool]
+Health = Callable[[str, Address], bool]  # pool, address
 Facing = Callable[[Address], Address | None]
 
 
@@ -47,9 +48,20 @@ class Numbers:
             self.used.add(self._next)
         return self.taken[name]
 
+    def take(self, name: int, number: int) -> None:
+        """Give a name the number that it had before, if nobody else has it."""
+        if number not in self.used:
+            self.taken[name] = number
+            self.used.add(number)
+
     def free(self, name: int) -> None:
         """Forget a name."""
         self.used.discard(self.taken.pop(name))
+
+    def keep(self, names: set[int]) -> None:
+        """Forget all but these."""
+        for name in self.taken.keys() - names:
+            self.free(name)
 
 
 class Programmer:
@@ -66,7 +78,8 @@ class Programmer:
         }
         self._names: dict[str, int] = {}  # of services
         self.service_names: dict[int, str] = {}  # by number, those of earlier policies too
-        self._ring_content: dict[int, list[int]] = {}
+        self._picks: dict[str, list[Pick]] = {}  # by pool
+        self._ring_content: dict[int, Sequence[int]] = {}
         self._new_rings: dict[int, Map] = {}
         if datapath.adopted:
             self._recall()
@@ -88,7 +101,9 @@ class Programmer:
         for name in ("vips", "members", "sources"):
             self._written[name] = self.datapath.maps[name].items()
 
-    def apply(self, policy: Policy, health: Health = lambda _: True, facing: Facing = lambda _: None) -> None:
+    def apply(
+        self, policy: Policy, health: Health = lambda *_: True, facing: Facing = lambda _: None
+    ) -> None:
         """Bring the maps to this policy."""
         services = self._numbered(policy)
         wanted = {
@@ -131,11 +146,16 @@ class Programmer:
     def _endpoints(self, policy: Policy, health: Health, facing: Facing) -> dict[bytes, bytes]:
         wanted: dict[bytes, bytes] = {}
         for pool in policy.pools.values():
-            for endpoint in pool.endpoints:
-                live = sum(1 << i for i, address in enumerate(endpoint.addresses) if health(address))
-                sources = [facing(address) for address in endpoint.addresses]
-                number = self.endpoints.of(endpoint_name(pool.name, endpoint))
-                wanted[pack("=I", number)] = self.records.endpoint(pool, endpoint, live, sources)
+            wanted |= self._pool(pool, health, facing)
+        return wanted
+
+    def _pool(self, pool: Pool, health: Health, facing: Facing) -> dict[bytes, bytes]:
+        wanted: dict[bytes, bytes] = {}
+        for endpoint in pool.endpoints:
+            live = sum(1 << i for i, address in enumerate(endpoint.addresses) if health(pool.name, address))
+            sources = [facing(address) for address in endpoint.addresses]
+            number = self.endpoints.of(endpoint_name(pool.name, endpoint))
+            wanted[NUMBER(number)] = self.records.endpoint(pool, endpoint, live, sources)
         return wanted
 
     def _services(
@@ -147,19 +167,46 @@ class Programmer:
         for number, service in services:
             key = (service.pool, service.pick)
             if key not in rings:
-                rings[key] = self._ring(policy.pools[service.pool], service.pick, health)
+                rings[key] = self._ring_number(*key, NUMBER(number))
+                self._ring(rings[key], policy.pools[service.pool], service.pick, health)
             paths, pool = pools[service.pool]
             name = self._names[service.name]
             wanted[NUMBER(number)] = self.records.service(service, name, paths, rings[key], pool)
+        self._picks = {}
+        for pool_name, pick in rings:
+            self._picks.setdefault(pool_name, []).append(pick)
+        self._rings.keep({name_hash("ring", *key) for key in rings})
         return wanted
 
-    def _ring(self, pool: Pool, pick: Pick, health: Health) -> int:
-        """The number of a ring that holds the pool's live endpoints, replaced whole where it changed."""
-        live = [e for e in pool.endpoints if e.admin is Admin.UP and any(map(health, e.addresses))]
-        weights = {endpoint.name: endpoint.weight for endpoint in live}
-        numbers = {endpoint.name: self.endpoints.of(endpoint_name(pool.name, endpoint)) for endpoint in live}
-        ring = as_numbers(build_ring(pick, weights), numbers)
-        number = self._rings.of(hash((pool.name, pick)))
+    def reassess(self, pool: Pool, health: Health, facing: Facing) -> None:
+        """Write what the health of a pool's addresses decides: live bits first, then rings."""
+        self._write("endpoints", self._pool(pool, health, facing))
+        for pick in self._picks.get(pool.name, ()):
+            self._ring(self._rings.of(name_hash("ring", pool.name, pick)), pool, pick, health)
+        self._swap_rings()
+
+    def live(self, pool: Pool, endpoint: Endpoint) -> int:
+        """The live bits that the datapath has for an endpoint; all, where it has none."""
+        number = self.endpoints.taken.get(endpoint_name(pool.name, endpoint))
+        record = self._written["endpoints"].get(NUMBER(number)) if number is not None else None
+        return self.records.endpoint_layout.number(record, "live") if record else 0xFF
+
+    def _ring_number(self, pool: str, pick: Pick, service: bytes) -> int:
+        """The ring of a pool and pick; a service that an earlier process wrote tells which it has."""
+        name = name_hash("ring", pool, pick)
+        before = self._written["services"].get(service)
+        if before is not None and name not in self._rings.taken:
+            self._rings.take(name, self.records.service_layout.number(before, "ring"))
+        return self._rings.of(name)
+
+    def _ring(self, number: int, pool: Pool, pick: Pick, health: Health) -> None:
+        """Have ring `number` hold the pool's live endpoints: replaced whole where it changed."""
+        entries = [
+            Entry(name=e.name, number=self.endpoints.of(endpoint_name(pool.name, e)), weight=e.weight)
+            for e in pool.endpoints
+            if e.admin is Admin.UP and any(health(pool.name, address) for address in e.addresses)
+        ]
+        ring = ring_of(pick, entries)
         if self._ring_content.get(number) != ring:
             inner = create_map(
                 MapType.ARRAY,
@@ -173,7 +220,6 @@ class Programmer:
             inner.update_batch(keys, [pack("=I", len(ring)), *(pack("=I", slot) for slot in ring)])
             self._new_rings[number] = inner
             self._ring_content[number] = ring
-        return number
 
     def _swap_rings(self) -> None:
         """Put new rings in place together: the kernel waits for running programs after each call."""

@@ -39,7 +39,9 @@ class _Datapath(Collector):
         for pool in self._engine.policy.pools.values():
             for endpoint in pool.endpoints:
                 for address in endpoint.addresses:
-                    health.add_metric([pool.name, endpoint.name, str(address)], self._engine.healthy(address))
+                    health.add_metric(
+                        [pool.name, endpoint.name, str(address)], self._engine.healthy(pool.name, address)
+                    )
         yield health
 
 

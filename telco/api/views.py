@@ -21,7 +21,7 @@ class Observed(Protocol):
     def totals(self) -> tuple[dict[str, Totals], dict[str, Totals]]: ...
     def drops(self) -> dict[str, int]: ...
     def events(self) -> list[Event]: ...
-    def healthy(self, address: Address) -> bool: ...
+    def healthy(self, pool: str, address: Address) -> bool: ...
 
 
 def tag(value: int) -> str:
@@ -94,7 +94,9 @@ def status(engine: Observed, revision: int, warnings: Iterable[str]) -> dict[str
                 {
                     "name": endpoint.name,
                     "admin": endpoint.admin.value,
-                    "addresses": {str(a): "up" if engine.healthy(a) else "down" for a in endpoint.addresses},
+                    "addresses": {
+                        str(a): "up" if engine.healthy(pool.name, a) else "down" for a in endpoint.addresses
+                    },
                 }
                 for endpoint in pool.endpoints
             ]

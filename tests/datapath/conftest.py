@@ -88,7 +88,7 @@ class Wire:
             text = str(address)
             return next((ip_address(facing[i]) for i in facing if text.startswith(LINKS[i] + ".")), None)
 
-        self.programmer.apply(policy, lambda address: str(address) not in dead, our)  # type: ignore[arg-type]
+        self.programmer.apply(policy, lambda _, address: str(address) not in dead, our)  # type: ignore[arg-type]
 
     def send(self, packet: bytes) -> tuple[str, bytes]:
         """Verdict by name, and the packet as it left."""

@@ -29,7 +29,7 @@ class Balancer:
         """Program a policy; endpoint addresses in ``dead`` do not answer."""
         self.programmer.apply(
             policy,
-            lambda address: str(address) not in dead,
+            lambda _, address: str(address) not in dead,
             lambda address: ip_address(FACING.get(str(address).rpartition(".")[0], "10.11.0.1")),
         )
 
