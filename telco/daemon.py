@@ -15,11 +15,13 @@ import uvicorn
 
 from lb.datapath.engine import Engine
 from lb.datapath.objects import Sizes
+from lb.net.vips import Vips
 from telco.api.app import create_app
 from telco.api.guard import Guard
 from telco.api.hub import Hub
 from telco.config import Config
 from telco.keeper import Keeper
+from telco.node import Node
 from telco.store import Store
 
 GROUP = "telco"
@@ -70,6 +72,12 @@ async def _sweep(engine: Engine) -> None:
             log.info("swept ended=%d expired=%d live=%d", swept.ended, swept.expired, swept.live)
 
 
+def _complain(task: asyncio.Task[None]) -> None:
+    """Probing and sweeping run as long as the daemon does; if one ends, say why."""
+    if not task.cancelled() and (error := task.exception()):
+        log.error("%s ended", task.get_name(), exc_info=error)
+
+
 def _report(engine: Engine, hub: Hub) -> None:
     events = engine.events()
     for event in events:
@@ -82,7 +90,8 @@ def _report(engine: Engine, hub: Hub) -> None:
     hub.publish(events)
 
 
-async def _run(config: Config, engine: Engine, keeper: Keeper) -> None:
+async def _run(config: Config, node: Node, keeper: Keeper) -> None:
+    engine = node.engine
     hub = Hub(lambda on: engine.trace(on=on))
     app = Guard(
         create_app(keeper, engine, hub),
@@ -105,10 +114,14 @@ async def _run(config: Config, engine: Engine, keeper: Keeper) -> None:
         listeners.append((server, _tcp_socket(config)))
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, _stop_all, [server for server, _ in listeners])
-    sweeper = asyncio.create_task(_sweep(engine))
+    beside = [asyncio.create_task(work) for work in (_sweep(engine), node.run())]
+    for task in beside:
+        task.add_done_callback(_complain)
     log.info("ready revision=%d interfaces=%s adopted=%s", keeper.revision, engine.hooks, engine.adopted)
     await asyncio.gather(*(server.serve(sockets=[listener]) for server, listener in listeners))
-    sweeper.cancel()
+    for task in beside:
+        task.cancel()
+    await asyncio.gather(*beside, return_exceptions=True)
 
 
 def _calm_collector() -> None:
@@ -128,10 +141,11 @@ def serve(config: Config) -> None:
         sizes=Sizes(conversations=config.associations, services=config.services),
         netns=config.netns,
     )
-    keeper = Keeper(store, engine)
+    node = Node(engine, Vips(config.state_dir / "vips.json", netns=config.netns), netns=config.netns)
+    keeper = Keeper(store, node)
     _calm_collector()
     try:
-        asyncio.run(_run(config, engine, keeper))
+        asyncio.run(_run(config, node, keeper))
     finally:
         config.socket.unlink(missing_ok=True)
         engine.close()

@@ -2,6 +2,7 @@
 
 import struct
 import threading
+import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from ipaddress import ip_address
@@ -76,7 +77,7 @@ class Engine:
         self.reader = Reader(self.datapath)
         self.policy = Policy()
         self._netns = netns
-        self._down: set[tuple[str, Address]] = set()
+        self._down: dict[tuple[str, Address], tuple[str, float]] = {}
         self._sources: dict[Address, Address] = {}
         self._lock = threading.Lock()  # policy and health change from several threads
         self._ring = RingBuffer(self.datapath.maps["events"])
@@ -116,10 +117,10 @@ class Engine:
                 for endpoint in pool.endpoints
             }
 
-    def _found_down(self, policy: Policy) -> set[tuple[str, Address]]:
+    def _found_down(self, policy: Policy) -> dict[tuple[str, Address], tuple[str, float]]:
         """What an earlier process knew to be down."""
         return {
-            (pool.name, address)
+            (pool.name, address): ("down before the restart", time.monotonic())
             for pool in policy.pools.values()
             if pool.probe.type is not ProbeType.NONE
             for endpoint in pool.endpoints
@@ -151,18 +152,26 @@ class Engine:
                     found[server] = ip_address(source)
         return found
 
-    def set_health(self, pool: str, address: Address, *, up: bool) -> None:
+    def set_health(self, pool: str, address: Address, *, up: bool, reason: str = "") -> None:
         """A probe's verdict about one endpoint address: paths move off it at once, rings leave it."""
         with self._lock:
             if up == self.healthy(pool, address):
                 return
-            (self._down.discard if up else self._down.add)((pool, address))
+            if up:
+                del self._down[pool, address]
+            else:
+                self._down[pool, address] = reason, time.monotonic()
             if pool in self.policy.pools:
                 self.programmer.reassess(self.policy.pools[pool], self.healthy, self._sources.get)
 
     def healthy(self, pool: str, address: Address) -> bool:
         """Whether an endpoint address is used."""
         return (pool, address) not in self._down
+
+    def trouble(self, pool: str, address: Address) -> tuple[str, float] | None:
+        """Why an endpoint address is not used, and for how many seconds."""
+        found = self._down.get((pool, address))
+        return (found[0], time.monotonic() - found[1]) if found else None
 
     def sweep(self) -> Swept:
         """End what is idle, and have routes and neighbours asked anew. Call it about once a second."""

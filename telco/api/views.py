@@ -22,6 +22,7 @@ class Observed(Protocol):
     def drops(self) -> dict[str, int]: ...
     def events(self) -> list[Event]: ...
     def healthy(self, pool: str, address: Address) -> bool: ...
+    def trouble(self, pool: str, address: Address) -> tuple[str, float] | None: ...
 
 
 def tag(value: int) -> str:
@@ -95,7 +96,13 @@ def status(engine: Observed, revision: int, warnings: Iterable[str]) -> dict[str
                     "name": endpoint.name,
                     "admin": endpoint.admin.value,
                     "addresses": {
-                        str(a): "up" if engine.healthy(pool.name, a) else "down" for a in endpoint.addresses
+                        str(address): "up" if engine.healthy(pool.name, address) else "down"
+                        for address in endpoint.addresses
+                    },
+                    "trouble": {
+                        str(address): {"reason": found[0], "for_s": round(found[1], 3)}
+                        for address in endpoint.addresses
+                        if (found := engine.trouble(pool.name, address))
                     },
                 }
                 for endpoint in pool.endpoints

@@ -53,7 +53,10 @@ def status(values: dict[str, Any]) -> None:
     table = _table(f"revision {values['revision']}", "pool", "endpoint", "admin", "addresses")
     for pool, endpoints in values["pools"].items():
         for endpoint in endpoints:
-            health = ", ".join(f"{address} {state}" for address, state in endpoint["addresses"].items())
+            why = {address: f" ({found['reason']})" for address, found in endpoint["trouble"].items()}
+            health = ", ".join(
+                f"{address} {state}{why.get(address, '')}" for address, state in endpoint["addresses"].items()
+            )
             table.add_row(pool, endpoint["name"], endpoint["admin"], health)
     console.print(table)
     for interface, hooks in values["interfaces"].items():

@@ -1,0 +1,63 @@
+"""Everything on this machine that a policy moves: the datapath, the VIPs, the probes."""
+
+import asyncio
+import logging
+
+from lb.datapath.engine import Engine
+from lb.model import Policy
+from lb.net.vips import Vips
+from lb.net.watch import PATHS, SOURCES, Watch
+from lb.probe import Change, Prober, Runner, targets
+
+log = logging.getLogger("telco")
+
+
+class Node:
+    """What the keeper applies policies to, and what runs beside it."""
+
+    def __init__(self, engine: Engine, vips: Vips, *, netns: str | None = None) -> None:
+        self.engine = engine
+        self._vips = vips
+        self._netns = netns
+        self._runner: Runner | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def apply(self, policy: Policy) -> None:
+        """Bring everything to a policy; from any thread."""
+        self.engine.apply(policy)
+        self._vips.apply(policy)
+        if self._loop:
+            self._loop.call_soon_threadsafe(self._retarget)
+
+    def _retarget(self) -> None:
+        if self._runner:
+            self._runner.retarget(targets(self.engine.policy))
+
+    def _report(self, change: Change) -> None:
+        log.log(
+            logging.INFO if change.up else logging.WARNING,
+            "probe pool=%s address=%s %s: %s",
+            *(change.pool, change.address, "up" if change.up else "down", change.reason),
+        )
+        self.engine.set_health(change.pool, change.address, up=change.up, reason=change.reason)
+
+    def _addresses_changed(self) -> None:
+        self.engine.refresh_routes()
+        self._vips.apply(self.engine.policy)
+        if self.engine.refresh_sources():
+            log.info("our addresses towards the endpoints changed")
+
+    async def run(self) -> None:
+        """Probe, and follow what happens to links, neighbours, addresses and routes; until cancelled."""
+        self._loop = asyncio.get_running_loop()
+        self._runner = Runner(Prober(self.engine.healthy), self._report, netns=self._netns)
+        self._retarget()
+        watches = [
+            Watch(PATHS, self.engine.refresh_routes, netns=self._netns),
+            Watch(SOURCES, self._addresses_changed, netns=self._netns),
+        ]
+        try:
+            await self._runner.run()
+        finally:
+            for watch in watches:
+                watch.close()
