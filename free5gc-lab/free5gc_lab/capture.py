@@ -13,7 +13,8 @@ from typing import Self
 from . import netns
 
 ETH_P_ALL = 0x0003
-SO_RCVBUFFORCE = 33
+SO_RCVBUFFORCE, SO_TIMESTAMPNS = 33, 35
+TIMESPEC, ANCILLARY = struct.Struct("=qq"), 64
 RECEIVE_BUFFER = 8 << 20  # bytes: a burst must not overrun a Python thread
 LONGEST = 1 << 16
 IPPROTO_SCTP = 132
@@ -64,6 +65,7 @@ class Capture:
         with netns.entered(self.namespace):
             self._socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
         self._socket.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, RECEIVE_BUFFER)
+        self._socket.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)  # when it passed, not when we read it
         self._socket.bind((self.interface, ETH_P_ALL))
         self._socket.setblocking(False)
         self._thread = threading.Thread(target=self._collect, daemon=True)
@@ -99,8 +101,10 @@ class Capture:
         """Everything that is there; what this end of the cable sent on came from the host's guest."""
         while True:
             try:
-                data, (_, _, kind, *_) = self._socket.recvfrom(LONGEST)
+                data, beside, _, (_, _, kind, *_) = self._socket.recvmsg(LONGEST, ANCILLARY)
             except BlockingIOError:
                 return
+            seconds, rest = next(TIMESPEC.unpack(raw) for _, what, raw in beside if what == SO_TIMESTAMPNS)
             outgoing = kind == socket.PACKET_OUTGOING
-            self.frames.append(Frame(time_ns=time.time_ns(), data=data, towards_host=not outgoing))
+            at = seconds * 1_000_000_000 + rest
+            self.frames.append(Frame(time_ns=at, data=data, towards_host=not outgoing))
