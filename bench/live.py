@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from ipaddress import ip_address
 
+from bench import peers
 from bench.errors import GuardError
 from bench.figures import NO_TARGET, TIMES, Figure, plain
 from bench.rounds import alternate, one_cpu
@@ -120,4 +121,5 @@ def throughput(rounds: int, packets: int) -> list[Figure]:
 
 def measure(*, quick: bool = False) -> list[Figure]:
     """Every figure of the group."""
-    return throughput(*((3, 500_000) if quick else (7, 3_000_000)))
+    rounds, packets = (3, 500_000) if quick else (5, 2_500_000)
+    return [*throughput(rounds, packets), *peers.measure(rounds)]

@@ -117,7 +117,7 @@ struct clash {
 	__u32 first;
 	__u32 range;
 	__u32 count;
-	__u32 made;  /* results */
+	__u32 made; /* results */
 	__u32 ended;
 };
 
