@@ -83,6 +83,11 @@ class BpfObject:
         """Maps that the object declares, its own sections apart."""
         return {name for name in self._maps if "." not in name}
 
+    @property
+    def program_names(self) -> set[str]:
+        """Programs that the object declares."""
+        return set(self._programs)
+
     def resize(self, sizes: Mapping[str, int]) -> None:
         """Set ``max_entries`` of maps that the object has; others are passed over."""
         for name, entries in sizes.items():

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lb.bpf import BpfError, BpfObject, Btf, Map, run_packet
+from lb.datapath.kept import fingerprint, keep, kept
 from lb.datapath.pins import get_pinned, pin
 
 OBJECTS = ("xdp", "tc", "control")
@@ -77,14 +78,21 @@ class Datapath:
     def __init__(
         self, *, sizes: Sizes | None = None, pins: Path | None = None, seed: int | None = None
     ) -> None:
-        self._objects = {name: BpfObject(object_directory() / f"{name}.bpf.o") for name in OBJECTS}
+        paths = {name: object_directory() / f"{name}.bpf.o" for name in OBJECTS}
+        self._objects = {name: BpfObject(path) for name, path in paths.items()}
         self.btf: Btf = self._objects["control"].btf
         self.sizes = sizes or Sizes()
         self.seed = seed or secrets.randbits(64) | 1
         self.maps: dict[str, Map] = {}
         self.adopted = bool(pins and self._adopt(pins))
-        self._load(pins)
-        self.programs = {name: fd for o in self._objects.values() for name, fd in o.programs.items()}
+        mark = fingerprint(paths.values())
+        names = {name for item in self._objects.values() for name in item.program_names}
+        self.programs = kept(names, pins, mark) if pins and self.adopted else {}
+        if not self.programs:
+            self._load(pins)
+            self.programs = {name: fd for o in self._objects.values() for name, fd in o.programs.items()}
+            if pins:
+                keep(self.programs, pins, mark)
         if not self.adopted:
             self._fill()
 

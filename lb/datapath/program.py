@@ -263,9 +263,12 @@ class Programmer:
         self._stop("endpoints", self.endpoints, endpoints, "admin", self.records.endpoint_layout)
 
     def _stop(self, name: str, numbers: Numbers, keep: set[int], flag: str, layout: Layout) -> None:
+        absent = numbers.taken.keys() - keep
+        if not absent:
+            return
         totals, stopped = self.datapath.btf.layout("totals"), {}
         counted = self.datapath.maps[name[:-1] + "_totals"].memory()
-        for gone in numbers.taken.keys() - keep:
+        for gone in absent:
             number = numbers.taken[gone]
             record = bytearray(layout.size)
             if totals.number(counted, "conversations", number * totals.size):

@@ -60,6 +60,18 @@ class Totals:
     bytes: tuple[int, int]
 
 
+class _Memory(dict[str, memoryview]):
+    """Memory of maps by name, shared when it is first looked at: the kernel maps every page of it at once."""
+
+    def __init__(self, datapath: Datapath) -> None:
+        super().__init__()
+        self._maps = datapath.maps
+
+    def __missing__(self, name: str) -> memoryview:
+        self[name] = self._maps[name].memory()
+        return self[name]
+
+
 class Reader:
     """Looks into one datapath; every call gives a snapshot."""
 
@@ -69,9 +81,7 @@ class Reader:
             name: datapath.btf.layout(name)
             for name in ("conversation", "entry", "endpoint", "service", "totals", "counter")
         }
-        self._memory = {
-            name: datapath.maps[name].memory() for name in ("conversations", "table", "endpoints", "services")
-        }
+        self._memory = _Memory(datapath)
         self._modes = {number: name for name, number in datapath.btf.enum("mode").items()}
         self._states = {
             number: name.removeprefix("STATE_").lower() for name, number in datapath.btf.enum("state").items()
@@ -96,10 +106,14 @@ class Reader:
         """Every association, closing ones too."""
         now, layout, memory = self.jiffies(), self._layouts["conversation"], self._memory["conversations"]
         step = self._step(layout)
-        for number in range(len(memory) // step):
-            state = layout.number(memory, "state", number * step)
-            if self._states.get(state, "free") not in {"free", "opening"}:
-                yield self._row(number, number * step, self._states[state], now)
+        shown = {n: name for n, name in self._states.items() if name not in {"free", "opening"}}
+        try:
+            states = memory.cast("I")[layout.fields["state"].offset // 4 :: step // 4]
+            for number, state in enumerate(states):
+                if state in shown:
+                    yield self._row(number, number * step, shown[state], now)
+        finally:
+            self._memory.clear()
 
     def _row(self, number: int, at: int, state: str, now: int) -> AssociationRow:
         layout, memory = self._layouts["conversation"], self._memory["conversations"]
