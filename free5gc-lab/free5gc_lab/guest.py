@@ -25,7 +25,7 @@ BOOT_S = 30.0
 # /run/kmod because /lib/modules belongs to the real host's kernel.
 INIT = """#!/bin/sh
 export PATH=/usr/sbin:/usr/bin:/sbin:/bin
-mount -t proc proc /proc; mount -t sysfs sysfs /sys; mount -t tmpfs tmpfs /run; mount -t tmpfs tmpfs /tmp
+mount -t proc proc /proc; mount -t sysfs sysfs /sys; mount -t tmpfs tmpfs /run
 mkdir -p /run/kmod/lib/modules /run/netns
 ln -s "/usr/lib/uml/modules/$(uname -r)" /run/kmod/lib/modules/
 printf '#!/bin/sh\nexec modprobe -d /run/kmod "$@"\n' >/run/modprobe; chmod +x /run/modprobe
