@@ -3,6 +3,7 @@
 import http.client
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -20,6 +21,12 @@ from bench.world import LINK, namespace, run, wire_up
 READY_S = 60.0
 POLL_S = 0.002
 REQUEST_S = 120.0
+
+
+def compiled(folder: Path) -> dict[str, str]:
+    """The environment of programs that keep their bytecode, here, as an installed package does."""
+    kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    return kept | {"PYTHONPYCACHEPREFIX": str(folder / "bytecode")}
 
 
 class _Connection(http.client.HTTPConnection):
@@ -59,6 +66,7 @@ class Daemon:
                 [sys.executable, "-m", "telco", "serve", "--config", str(self.folder / "telco.yaml")],
                 stderr=log,
                 stdout=log,
+                env=compiled(self.folder),
             )
         while time.perf_counter() - began < READY_S:
             if self._process.poll() is not None:
@@ -109,6 +117,12 @@ class Daemon:
             self._process.send_signal(number)
             self._process.wait()
             self._process = None
+
+    def forget(self) -> None:
+        """End it, and remove its policy and its datapath: the next start is a first one."""
+        self.stop()
+        for folder in (self.pins, self.folder / "state"):
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager
