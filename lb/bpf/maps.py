@@ -190,14 +190,14 @@ class Map:
             self._batch(Command.MAP_DELETE_BATCH, keys[start : start + BATCH], ())
 
     def _batch(self, command: Command, keys: Sequence[bytes], values: Sequence[bytes]) -> None:
-        if any(len(key) != self.info.key_size for key in keys):
-            raise BpfError(f"{self.name}: a key has {self.info.key_size} bytes")
-        key_buffer = ctypes.create_string_buffer(b"".join(keys), len(keys) * self.info.key_size)
-        joined = b"".join(values)
-        value_buffer = ctypes.create_string_buffer(joined, len(joined)) if values else None
-        attributes = struct.pack(
-            "=QQQQIIQQ", 0, 0, address(key_buffer), address(value_buffer), len(keys), self.fd, 0, 0
-        )
+        parts = b"".join(keys), b"".join(values)
+        for part, size, what in zip(
+            parts, (self.info.key_size, self.value_bytes), ("key", "value"), strict=True
+        ):
+            if len(part) != size * len(keys) and part:
+                raise BpfError(f"{self.name}: a {what} has {size} bytes")
+        places = [ctypes.cast(ctypes.c_char_p(part), ctypes.c_void_p).value if part else 0 for part in parts]
+        attributes = struct.pack("=QQQQIIQQ", 0, 0, places[0], places[1], len(keys), self.fd, 0, 0)
         bpf(command, attributes, f"{command.name} of {len(keys)} in {self.name}")
 
     def memory(self) -> memoryview:
