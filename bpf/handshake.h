@@ -279,6 +279,18 @@ __noinline int take_init(ctx_t *ctx, struct work *w)
 	return reason ? turn_away(ctx, w, reason) : send_init(ctx, w, number);
 }
 
+/* The oldest but the one that the client took: first is 0, or 1 to keep candidate 0. */
+static __always_inline void forget_candidate(struct handshake *h, __u32 number, __u32 first)
+{
+	__u32 gone = first ? h->candidate[1] : h->candidate[0];
+
+	index_delete(candidate_key(h, gone), INDEX_VALUE(INDEX_CANDIDATE, number));
+	for (__u32 i = 1; i < MAX_CANDIDATES; i++)
+		if (i > first)
+			h->candidate[i - 1] = h->candidate[i];
+	h->echoed -= h->echoed > 1;
+}
+
 /* Remembers a tag that the endpoint offers; the client may answer any of the last four. Returns a reason. */
 __noinline int add_candidate(__u32 number, __u32 tag)
 {
@@ -295,10 +307,7 @@ __noinline int add_candidate(__u32 number, __u32 tag)
 	    index_insert(candidate_key(h, tag), INDEX_VALUE(INDEX_CANDIDATE, number)) != INSERTED)
 		return REASON_TAG_CLASH;
 	if (at >= MAX_CANDIDATES) {
-		index_delete(candidate_key(h, h->candidate[0]), INDEX_VALUE(INDEX_CANDIDATE, number));
-		for (__u32 i = 1; i < MAX_CANDIDATES; i++)
-			h->candidate[i - 1] = h->candidate[i];
-		h->echoed -= h->echoed > 0;
+		forget_candidate(h, number, h->echoed == 1);
 		at = MAX_CANDIDATES - 1;
 	}
 	h->candidate[at & (MAX_CANDIDATES - 1)] = tag;

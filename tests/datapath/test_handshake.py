@@ -48,3 +48,18 @@ def test_fullnat_handshake_translates_headers_and_lists(wire: Wire) -> None:
     seen = wire.through(sctp(SERVER2, SIBLING, PORT, PORT, TC, data()))
     assert (seen.ends, seen.ok) == ((SIBLING, PORT, SECOND, PORT), True)
     assert wire.drops() == {}
+
+
+def test_the_candidate_that_the_client_took_outlives_later_init_acks(wire: Wire) -> None:
+    """Each retransmitted INIT draws another INIT ACK, also after COOKIE ECHO."""
+    wire.apply(policy())
+    seen = wire.through(sctp(CLIENT, VIP, PORT, PORT, 0, init(TC, addresses(CLIENT, SECOND))))
+    port = seen.sport
+    wire.through(sctp(SERVER, VIP, PORT, port, TC, init(TS, addresses(SERVER), INIT_ACK)))
+    wire.through(sctp(CLIENT, VIP, PORT, PORT, TS, chunk(COOKIE_ECHO, b"cookie!!")))
+    for late in range(1, 9):
+        wire.through(sctp(SERVER, VIP, PORT, port, TC, init(TS + late, addresses(SERVER), INIT_ACK)))
+    wire.through(sctp(CLIENT, VIP, PORT, PORT, TS, chunk(COOKIE_ECHO, b"cookie!!")))
+    wire.through(sctp(SERVER, VIP, PORT, port, TC, chunk(COOKIE_ACK)))
+    assert wire.through(sctp(CLIENT, VIP, PORT, PORT, TS, data())).dst == SERVER
+    assert wire.drops() == {}

@@ -97,14 +97,15 @@ def test_single_path_pools_never_show_a_second_source(
 def test_path_mtu_discovery_works_through_us(
     lab_of: Callable[[str], Lab], side: str, server_port: int, attach: Attach
 ) -> None:
-    """An egress of ours that is smaller than the peers think: they learn it from our ICMP, and all arrives."""
+    """The peer behind the other cable learns of the narrow one from our ICMP, and all arrives."""
     lab = lab_of("core")
     gnb, amf, vips = lab.host("gnb1"), lab.host("amf1"), lab.topology.vips
     serve(amf, "--port", server_port)
-    narrow = 2 if side == "endpoint" else 0
+    narrow, peer = (2, "amf1") if side == "endpoint" else (0, "gnb1")
     with balancer(lab, attach) as lb:
         lb.apply(n2(Mode.FULLNAT, vips[:1], amf.addresses[:1], server_port=server_port))
         try:
+            lab.faults.mtu(peer, 0, 1000)
             lab.faults.mtu("lb", narrow, 1000)
             client = dial(
                 gnb, vips[:1], "--size", 5000, "--count", 200, "--window", 4, binds=gnb.addresses[:1]
@@ -113,6 +114,7 @@ def test_path_mtu_discovery_works_through_us(
             assert lb.drops().get("REASON_TOO_BIG", 0) > 0
         finally:
             lab.faults.mtu("lb", narrow, 1500)
+            lab.faults.mtu(peer, 0, 1500)
 
 
 @pytest.mark.parametrize("attach", BOTH)
