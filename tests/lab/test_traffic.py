@@ -79,6 +79,9 @@ def test_two_services_share_a_pool(lab_of: Callable[[str], Lab], mode: Mode, att
         for client in clients:
             assert client.expect("done").items() >= (WHOLE | {"delivered": 200}).items(), lb.drops()
         assert {row.service for row in lb.rows()} == {0, 1}
+        for client in clients:
+            client.tell("shutdown")
+            assert client.wait().status == 0
 
 
 @pytest.mark.parametrize("attach", BOTH)
