@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from unittest.mock import patch
 
 from lb.bpf import maps
-from lb.bpf.syscall import Command
+from lb.bpf.syscall import Command, bpf
 
 
 @dataclass(slots=True)
@@ -20,12 +20,12 @@ class Spent:
 @contextmanager
 def map_time() -> Iterator[Spent]:
     """Add up the time of every map operation of this process, until it ends."""
-    spent, call = Spent(), maps.bpf
+    spent = Spent()
 
     def timed(command: Command, attributes: bytes, what: str, allow: int = 0) -> tuple[int, bytes]:
         began = time.perf_counter_ns()
         try:
-            return call(command, attributes, what, allow)
+            return bpf(command, attributes, what, allow)
         finally:
             spent.ns += time.perf_counter_ns() - began
 

@@ -8,7 +8,7 @@ from typing import Protocol
 from lb.model import Policy
 from telco.errors import ConflictError, NotFoundError
 from telco.policy import build
-from telco.resources import KINDS, Resource, check, dump
+from telco.resources import KINDS, Resource, check, encode
 from telco.store import Store
 
 Key = tuple[str, str]
@@ -110,11 +110,11 @@ class Keeper:
             wanted = change(self.resources)
             policy, warnings = build(wanted)
             before, after = self.resources, _by_key(wanted)
-            revision = self._store.replace(map(dump, wanted))
+            revision = self._store.replace(map(_row, wanted))
             try:
                 self._engine.apply(policy)
             except Exception:
-                self._store.replace(map(dump, before.values()))
+                self._store.replace(map(_row, before.values()))
                 self._engine.apply(self.policy)
                 raise
             self.resources, self.policy, self.warnings = after, policy, warnings
@@ -123,6 +123,10 @@ class Keeper:
 
 def _by_key(resources: Iterable[Resource]) -> dict[Key, Resource]:
     return {(resource.kind, resource.name): resource for resource in resources}
+
+
+def _row(resource: Resource) -> tuple[str, str, str]:
+    return resource.kind, resource.name, encode(resource)
 
 
 def _steps(before: dict[Key, Resource], after: dict[Key, Resource]) -> Iterable[Step]:

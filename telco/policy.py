@@ -90,8 +90,12 @@ def build(resources: Iterable[Resource]) -> tuple[Policy, list[str]]:
             pools[resource.name] = _pool(resource, checker)
         elif (service := _service(resource, checker)) is not None:
             services[resource.name] = service
+    families: dict[str, list[set[int]]] = {
+        name: [{address.version for address in endpoint.addresses} for endpoint in pool.endpoints]
+        for name, pool in pools.items()
+    }
     for service in services.values():
-        _fits(service, pools, checker)
+        _fits(service, pools, families, checker)
     _ports_apart(services.values(), checker)
     if len(services) > MAX_SERVICES:
         checker.bad("services", len(services), f"at most {MAX_SERVICES}")
@@ -177,7 +181,10 @@ def _scopes(vips: list[_Checked], where: str, checker: _Checker) -> None:
     ]
 
 
-def _fits(service: Service, pools: dict[str, Pool], checker: _Checker) -> None:
+def _fits(
+    service: Service, pools: dict[str, Pool], families: dict[str, list[set[int]]], checker: _Checker
+) -> None:
+    """The pool exists and can do what the service asks; ``families``: IP versions of each pool's endpoints."""
     if service.pool not in pools:
         known = ", ".join(sorted(pools)[:10]) or "none is defined"
         checker.bad(f"Service/{service.name}.spec.pool", service.pool, f"a pool of this policy: {known}")
@@ -186,14 +193,14 @@ def _fits(service: Service, pools: dict[str, Pool], checker: _Checker) -> None:
         checker.bad(
             f"Service/{service.name}.spec.mode", service.mode, f"dnat or fullnat for {service.protocol}"
         )
+    if service.mode is Mode.DSR:
+        return
     versions = {vip.version for vip in service.vips}
-    for endpoint in pools[service.pool].endpoints:
-        if service.mode is not Mode.DSR and not versions & {
-            address.version for address in endpoint.addresses
-        }:
-            families = "IPv4" if versions == {4} else "IPv6"
+    for endpoint, found in zip(pools[service.pool].endpoints, families[service.pool], strict=True):
+        if versions.isdisjoint(found):
+            needed = "IPv4" if versions == {4} else "IPv6"
             listed = ", ".join(map(str, endpoint.addresses))
-            allowed = f"an {families} address, which the VIPs of {service.name} need"
+            allowed = f"an {needed} address, which the VIPs of {service.name} need"
             checker.bad(f"Pool/{service.pool}.spec.endpoints[{endpoint.name}].addresses", listed, allowed)
 
 

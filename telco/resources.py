@@ -6,7 +6,15 @@ from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Literal
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    TypeAdapter,
+    ValidationError,
+)
 
 from lb.model import Admin, Assign, IdleExpiry, Mode, NoEndpoint, Ootb, Paths, Pick, ProbeType, Protocol
 from telco.errors import PolicyError, Problem
@@ -43,9 +51,17 @@ def _port_range(value: object) -> object:
     raise ValueError("a port is 1 to 65535, a range such as 5000-5100, or any")
 
 
+def _port_text(span: tuple[int, int]) -> int | str:
+    first, last = span
+    if first == last:
+        return first
+    return "any" if span == (0, 65_535) else f"{first}-{last}"
+
+
 Ports = Annotated[
     tuple[int, int],
     BeforeValidator(_port_range, json_schema_input_type=int | str),
+    PlainSerializer(_port_text),
     Field(examples=[38412, "any"]),
 ]
 
@@ -193,10 +209,9 @@ def _short(value: object) -> str:
 
 def dump(resource: Resource) -> dict[str, Any]:
     """A resource as plain values, with what its author wrote and no defaults."""
-    values = resource.model_dump(mode="json", exclude_unset=True)
-    if isinstance(resource, ServiceResource):
-        first, last = resource.spec.port
-        values["spec"]["port"] = (
-            "any" if (first, last) == (0, 65_535) else first if first == last else f"{first}-{last}"
-        )
-    return values
+    return resource.model_dump(mode="json", exclude_unset=True)
+
+
+def encode(resource: Resource) -> str:
+    """The same as JSON."""
+    return resource.model_dump_json(exclude_unset=True)

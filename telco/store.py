@@ -47,9 +47,8 @@ class Store:
         rows = self._database.execute("SELECT body FROM resources ORDER BY kind, name")
         return [json.loads(body) for (body,) in rows]
 
-    def replace(self, resources: Iterable[dict[str, Any]]) -> int:
-        """Make these the whole policy, or nothing if it fails; gives the new revision."""
-        rows = [(r["kind"], r["name"], json.dumps(r, separators=(",", ":"))) for r in resources]
+    def replace(self, rows: Iterable[tuple[str, str, str]]) -> int:
+        """Make these the whole policy (kind, name, JSON of each), or nothing if it fails; gives the new revision."""
         try:
             self._database.execute("BEGIN IMMEDIATE")
             self._database.execute("DELETE FROM resources")
