@@ -36,6 +36,7 @@ def _unix_socket(path: Path) -> socket.socket:
     before = os.umask(0o117)
     try:
         made.bind(str(path))
+        made.listen()  # whoever dials early waits, and is not refused
     finally:
         os.umask(before)
     with suppress(KeyError):  # no such group: root's alone

@@ -20,6 +20,7 @@ class Node:
         self._vips = vips
         self._netns = netns
         self._runner: Runner | None = None
+        self._following: set[asyncio.Task[None]] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def apply(self, policy: Policy) -> None:
@@ -43,6 +44,12 @@ class Node:
 
     def _addresses_changed(self) -> None:
         self.engine.refresh_routes()
+        task = asyncio.create_task(asyncio.to_thread(self._follow))
+        self._following.add(task)
+        task.add_done_callback(self._following.discard)
+
+    def _follow(self) -> None:
+        """In a thread: netlink answers take their time."""
         self._vips.apply(self.engine.policy)
         if self.engine.refresh_sources():
             log.info("our addresses towards the endpoints changed")

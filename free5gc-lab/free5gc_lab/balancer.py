@@ -10,6 +10,7 @@ from typing import Self
 
 from telco.client import Client
 
+from . import netns
 from .errors import LabError
 from .lab import Lab
 
@@ -37,6 +38,7 @@ class Balancer:
         if kind and self.process and self.process.poll() is not None:
             log.error("telco serve ended with %s: %s", self.process.returncode, " ".join(self.log()[-5:]))
         self.stop()
+        netns.ip_batch(self.lab.balancer, ["addr flush dev lo scope global"])  # VIPs outlive the daemon
         for path in (self.pins, self.folder):
             if path.exists():
                 for entry in sorted(path.rglob("*"), reverse=True):
@@ -65,6 +67,7 @@ class Balancer:
         ]
         for subnet in self.lab.topology.subnets:
             words += ["--interface", subnet.name]
+        self.socket.unlink(missing_ok=True)  # a killed daemon leaves it
         started = time.monotonic()
         with (self.folder / "log").open("ab") as said:
             self.process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=said, stderr=said)

@@ -97,9 +97,12 @@ class Lab:
         netns.sysctls(self.balancer, settings.forwarding(on))
 
     def reset(self) -> None:
-        """As it was made: no program runs, every cable is whole, the balancer's kernel routes nothing."""
-        for guest in self.guests.values():
-            guest.remote.request("stop_all")
+        """As it was made: every guest lives, no program runs, every cable is whole, the balancer routes nothing."""
+        for name, guest in self.guests.items():
+            if guest.alive():
+                guest.remote.request("stop_all")
+            else:
+                self.boot(name)
         self.faults.mend_all()
         self.forwarding(on=False)
 

@@ -6,6 +6,7 @@ service asked for it is its owner's, and is neither announced nor removed.
 
 import json
 import logging
+import threading
 from contextlib import suppress
 from dataclasses import dataclass
 from errno import EADDRNOTAVAIL, EEXIST
@@ -49,6 +50,7 @@ class Vips:
         self._journal = journal
         self._netns = netns
         self.held: dict[Address, str] = self._read()
+        self._lock = threading.Lock()  # policies and the kernel's changes come from several threads
 
     def _read(self) -> dict[Address, str]:
         with suppress(FileNotFoundError):
@@ -67,7 +69,7 @@ class Vips:
         places = wanted(policy)
         if not places and not self.held:
             return
-        with inside(self._netns), IPRoute() as netlink:
+        with self._lock, inside(self._netns), IPRoute() as netlink:
             links, there = _links(netlink), _addresses(netlink)
             for address, assign in places.items():
                 self._assign(netlink, address, _place(address, assign, links, there), there)
