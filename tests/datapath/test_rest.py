@@ -1,6 +1,7 @@
 """REST over the real engine: what is pushed is in the datapath, what is refused changes nothing."""
 
 import asyncio
+import copy
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -95,7 +96,8 @@ def test_push_is_seen_everywhere(rest: Rest) -> None:
 def test_refused_push_changes_nothing(rest: Rest) -> None:
     """One bad field in one of two resources: neither is taken."""
     rest.put("/api/v1/policy", json=EXAMPLE)
-    wrong = [EXAMPLE[0], EXAMPLE[1] | {"spec": {**EXAMPLE[1]["spec"], "port": 0}}]
+    wrong: list[Any] = copy.deepcopy(EXAMPLE)
+    wrong[1]["spec"]["port"] = 0
     body = problem(rest.put("/api/v1/policy", json=wrong), 422, "invalid-policy")
     assert body["errors"][0]["field"] == "Service/n2.spec.port"
     assert rest.get("/api/v1/policy").json() == EXAMPLE

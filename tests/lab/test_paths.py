@@ -1,7 +1,8 @@
 """Cables: both sides at once on different paths, one path only for the endpoint, an interface with a smaller MTU."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import pytest
 from free5gc_lab.echo import WHOLE, dial, finish, paths, serve, wait_for_state
