@@ -7,6 +7,7 @@ from bench.errors import BenchError
 from bench.machine import machine
 from bench.registry import GROUPS, group
 from bench.report import results, save, show
+from bench.rounds import Pace
 
 
 def main() -> int:
@@ -18,7 +19,7 @@ def main() -> int:
     here, figures = machine(), []
     try:
         for name in arguments.groups or GROUPS:
-            figures += group(name)(quick=arguments.quick)
+            figures += group(name)(Pace.QUICK if arguments.quick else Pace.FULL)
     except BenchError as error:
         print(f"bench: {error}", file=sys.stderr)  # noqa: T201  # what a command says
         return 1

@@ -15,6 +15,7 @@ from bench.figures import Figure, at_most, plain
 from bench.maptime import map_time
 from bench.policies import PORT, VIPS
 from bench.population import populate
+from bench.rounds import Pace
 from bench.world import SERVERS, World, namespace, wire_up
 from lb.datapath.objects import Datapath
 from lb.datapath.program import Programmer
@@ -25,6 +26,8 @@ SERVICES, POOLS = 100_000, 64
 PORTS_EACH = 1_000  # services that share a pair of VIPs
 ASSOCIATIONS = 524_288  # two entries each: a million
 MB = 1 << 20
+RUNS = {Pace.QUICK: 1, Pace.BRIEF: 5, Pace.FULL: 5}
+SLOW_RUNS = {Pace.QUICK: 1, Pace.BRIEF: 3, Pace.FULL: 5}  # of what takes several seconds
 
 
 def endpoints(pool: int) -> list[dict[str, Any]]:
@@ -165,11 +168,11 @@ def _command(words: tuple[str, ...], environment: dict[str, str]) -> float:
     return taken
 
 
-def measure(*, quick: bool = False) -> list[Figure]:
+def measure(pace: Pace = Pace.FULL) -> list[Figure]:
     """Every figure of the group."""
-    runs = 1 if quick else 5
-    figures = [*pushes(runs), command_line(9), adoptions(runs)]
+    runs, slow = RUNS[pace], SLOW_RUNS[pace]
+    figures = [*pushes(slow), command_line(9), adoptions(runs)]
     with namespace():
         wire_up()
-        figures.append(map_writes(runs))
+        figures.append(map_writes(slow))
     return figures

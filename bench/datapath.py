@@ -9,7 +9,7 @@ from bench.errors import GuardError
 from bench.figures import Figure, at_most_times, plain
 from bench.frames import data, frame
 from bench.policies import PORT, SERVER_PORT, VIPS, single_endpoint
-from bench.rounds import alternate, one_cpu
+from bench.rounds import Pace, alternate, one_cpu
 from bench.world import CLIENTS, CLIENTS6, World, world
 from lb.datapath.objects import Sizes
 
@@ -89,14 +89,14 @@ def instructions(here: World) -> list[Figure]:
     return [plain(name, "", [float(here.instructions(program))]) for name, program in programs.items()]
 
 
-def measure(*, quick: bool = False) -> list[Figure]:
+def measure(pace: Pace = Pace.FULL) -> list[Figure]:
     """Every figure of the group."""
-    rounds, repeat = (5, 50_000) if quick else (21, 200_000)
+    rounds, repeat = (5, 50_000) if pace is Pace.QUICK else (21, 200_000)
     with one_cpu():
         with world(single_endpoint(), SMALL) as here:
             figures = [*instructions(here), *established(here, rounds, repeat)]
         figures += many.handshakes(rounds=rounds)
-        rounds = 5 if quick else 11
+        rounds = 5 if pace is Pace.QUICK else 11
         for name, associations, limit in LARGE:
             figures += many.hits(name, associations, limit, rounds=rounds, repeat=associations)
     return figures

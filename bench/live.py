@@ -8,7 +8,7 @@ from ipaddress import ip_address
 from bench import peers
 from bench.errors import GuardError
 from bench.figures import NO_TARGET, TIMES, Figure, plain
-from bench.rounds import alternate, one_cpu
+from bench.rounds import Pace, alternate, one_cpu
 from bench.wire import CLIENT, LEFT, PORT, RIGHT, SERVER, VIP, Wire, wire
 from bench.world import run
 from lb.datapath.attach import Attach, inside
@@ -119,7 +119,7 @@ def throughput(rounds: int, packets: int) -> list[Figure]:
     ]
 
 
-def measure(*, quick: bool = False) -> list[Figure]:
+def measure(pace: Pace = Pace.FULL) -> list[Figure]:
     """Every figure of the group."""
-    rounds, packets = (3, 500_000) if quick else (5, 2_500_000)
+    rounds, packets = (3, 500_000) if pace is Pace.QUICK else (5, 2_500_000)
     return [*throughput(rounds, packets), *peers.measure(rounds)]

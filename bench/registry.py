@@ -1,4 +1,4 @@
-"""The groups of figures by name. A new group is one module with ``measure(quick=…)`` and one line here."""
+"""The groups of figures by name. A new group is one module with ``measure(pace)`` and one line here."""
 
 from collections.abc import Callable
 from importlib import import_module

@@ -3,8 +3,17 @@
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from enum import Enum
 
 Measure = Callable[[], float]
+
+
+class Pace(Enum):
+    """How much time a group may take: for development, for an answer within 40 s, for what is published."""
+
+    QUICK = "quick"
+    BRIEF = "brief"
+    FULL = "full"
 
 
 def alternate(measures: Mapping[str, Measure], rounds: int) -> dict[str, list[float]]:

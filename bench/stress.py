@@ -12,6 +12,7 @@ from bench.figures import NO_TARGET, Figure
 from bench.invariants import broken
 from bench.policies import many_endpoints
 from bench.population import packets_of, prepare
+from bench.rounds import Pace
 from bench.world import World, world
 from lb.datapath.objects import Sizes
 
@@ -117,11 +118,11 @@ def strain(here: World, seconds: float) -> tuple[Counter[str], Counter[str]]:
     return +errors, done
 
 
-def measure(*, quick: bool = False) -> list[Figure]:
+def measure(pace: Pace = Pace.FULL) -> list[Figure]:
     """Every figure of the group. Errors are named beside the figure."""
     with world(many_endpoints(), SIZES, ("control", "stress")) as here:
         prepare(here)
-        errors, done = strain(here, SECONDS / 10 if quick else SECONDS)
+        errors, done = strain(here, SECONDS / 10 if pace is Pace.QUICK else SECONDS)
     if not done["inserted"] or not done["translated"]:
         raise BenchError(f"nothing was stressed: {dict(done)}")
     total = sum(errors.values())
