@@ -16,17 +16,17 @@ from pathlib import Path
 from typing import Any
 
 from bench.errors import BenchError
-from bench.world import LINK, namespace, run, wire_up
+from bench.world import LINK, OBJECTS, namespace, run, wire_up
 
 READY_S = 60.0
 POLL_S = 0.002
 REQUEST_S = 120.0
 
 
-def compiled(folder: Path) -> dict[str, str]:
-    """The environment of programs that keep their bytecode, here, as an installed package does."""
+def compiled() -> dict[str, str]:
+    """The environment of programs that keep their bytecode, beside what else was built, as an installed package does."""
     kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
-    return kept | {"PYTHONPYCACHEPREFIX": str(folder / "bytecode")}
+    return kept | {"PYTHONPYCACHEPREFIX": str(OBJECTS.parent / "bytecode")}
 
 
 class _Connection(http.client.HTTPConnection):
@@ -66,7 +66,7 @@ class Daemon:
                 [sys.executable, "-m", "telco", "serve", "--config", str(self.folder / "telco.yaml")],
                 stderr=log,
                 stdout=log,
-                env=compiled(self.folder),
+                env=compiled(),
             )
         while time.perf_counter() - began < READY_S:
             if self._process.poll() is not None:
