@@ -24,7 +24,7 @@ REQUEST_S = 120.0
 
 
 def compiled() -> dict[str, str]:
-    """The environment of programs that keep their bytecode, beside what else was built, as an installed package does."""
+    """The environment of programs that keep their bytecode beside the other builds, as an installed package does."""
     kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     return kept | {"PYTHONPYCACHEPREFIX": str(OBJECTS.parent / "bytecode")}
 
