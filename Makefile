@@ -4,7 +4,7 @@ PY      := $(VENV)/bin/python
 CLANG   ?= clang-14
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: help setup venv bpf demo test bench check fuzz wheel clean
+.PHONY: help setup venv bpf demo test bench check docs fuzz wheel clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
@@ -36,6 +36,10 @@ check: setup ## lint, types, formats
 	@$(VENV)/bin/mypy
 	@clang-format-14 --dry-run --Werror bpf/*.c bpf/*.h
 	@$(PY) tools/check_lock.py
+	@PYTHONPATH=. $(PY) tools/policy_docs.py --check
+
+docs: setup ## write docs/policy.md from the models
+	@PYTHONPATH=. $(PY) tools/policy_docs.py
 
 fuzz: setup ## the long forms of the fuzz and oracle tests
 	@tools/need-root.sh fuzz

@@ -76,8 +76,10 @@ class ProbeSpec(Spec):
     """How each endpoint address is probed."""
 
     type: ProbeType = ProbeType.NONE
-    interval: Duration = 1.0
-    timeout: Duration = 0.5
+    interval: Duration = Field(default=1.0, description="from one answer to the next question")
+    timeout: Duration = Field(
+        default=0.5, description="a question without an answer fails, and is repeated at once"
+    )
     rise: int = Field(default=2, ge=1, le=100, description="answers in a row that bring an address up")
     fall: int = Field(default=3, ge=1, le=100, description="failures in a row that take it down")
 
@@ -91,7 +93,9 @@ class EndpointSpec(Spec):
     )
     port: int = Field(default=0, ge=0, le=65_535, description="0: the service's")
     weight: int = Field(default=1, ge=0, le=MAX_WEIGHT, description="0 takes no new conversations")
-    admin: Admin = Admin.UP
+    admin: Admin = Field(
+        Admin.UP, description="draining and down take no new conversations; down is not probed"
+    )
 
 
 class PoolSpec(Spec):
@@ -118,18 +122,25 @@ class ServiceSpec(Spec):
     kind: ClassVar[str] = "Service"
     vips: list[IpText] = Field(min_length=1, max_length=MAX_ADDRESSES, description="the first is primary")
     protocol: Protocol = Protocol.SCTP
-    port: Ports
-    mode: Mode = Mode.FULLNAT
-    pick: Pick = Pick.MAGLEV
-    pool: Name
+    port: Ports = Field(description="one port, a range such as 5000-5100, or any")
+    mode: Mode = Field(
+        Mode.FULLNAT, description="what endpoints see of a client; tcp and udp: fullnat or dnat"
+    )
+    pick: Pick = Field(Pick.MAGLEV, description="how a new conversation gets its endpoint")
+    pool: Name = Field(description="the name of a Pool")
     timeouts: TimeoutsSpec = TimeoutsSpec()
-    allowed_sources: list[Annotated[str, Field(max_length=49)]] = Field(default=[], max_length=1024)
+    allowed_sources: list[Annotated[str, Field(max_length=49)]] = Field(
+        default=[], max_length=1024, description="prefixes that may dial; none: everybody"
+    )
     ootb: Ootb = Field(Ootb.DROP, description="what a packet of no association gets")
     no_endpoint: NoEndpoint = Field(
         NoEndpoint.ABORT, description="what an INIT gets while no endpoint may take it"
     )
-    idle_expiry: IdleExpiry = IdleExpiry.SILENT
-    assign: Assign = Assign.INTERFACE
+    idle_expiry: IdleExpiry = Field(IdleExpiry.SILENT, description="how an idle association ends")
+    assign: Assign = Field(
+        Assign.INTERFACE,
+        description="where the VIPs are put: the interface of their subnet (else lo), lo, or nowhere",
+    )
 
 
 class PoolResource(Spec):
