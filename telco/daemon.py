@@ -79,9 +79,10 @@ def _complain(task: asyncio.Task[None]) -> None:
         log.error("%s ended", task.get_name(), exc_info=error)
 
 
-def _report(engine: Engine, hub: Hub) -> None:
-    events = engine.events()
+def _report(node: Node, hub: Hub) -> None:
+    events = node.engine.events()
     for event in events:
+        node.heard(event)
         if event.kind != "trace":
             log.info(
                 "%s service=%s endpoint=%s client=%s:%d vip=%s:%d tag=0x%08x reason=%s",
@@ -101,7 +102,7 @@ async def _run(config: Config, node: Node, keeper: Keeper) -> None:
         per_second=config.requests_per_second,
     )
     loop = asyncio.get_running_loop()
-    loop.add_reader(engine.fileno(), _report, engine, hub)
+    loop.add_reader(engine.fileno(), _report, node, hub)
     listeners = [
         (_Server(uvicorn.Config(app, log_config=None, access_log=False)), _unix_socket(config.socket))
     ]

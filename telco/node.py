@@ -3,8 +3,9 @@
 import asyncio
 import logging
 
-from lb.datapath.engine import Engine
-from lb.model import Policy
+from lb.datapath.engine import Engine, Event
+from lb.model import IdleExpiry, Policy
+from lb.net.farewell import Farewell
 from lb.net.vips import Vips
 from lb.net.watch import PATHS, SOURCES, Watch
 from lb.probe import Change, Prober, Runner, targets
@@ -19,6 +20,7 @@ class Node:
         self.engine = engine
         self._vips = vips
         self._netns = netns
+        self._farewell = Farewell(netns=netns)
         self._runner: Runner | None = None
         self._following: set[asyncio.Task[None]] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -54,6 +56,12 @@ class Node:
         if self.engine.refresh_sources():
             log.info("our addresses towards the endpoints changed")
 
+    def heard(self, event: Event) -> None:
+        """Act on what the datapath reports: an association that silence ended may want a word to both ends."""
+        service = self.engine.policy.services.get(event.service)
+        if service and service.idle_expiry is IdleExpiry.ABORT and (row := self.engine.expired(event)):
+            self._farewell.abort(row)
+
     async def run(self) -> None:
         """Probe, and follow what happens to links, neighbours, addresses and routes; until cancelled."""
         self._loop = asyncio.get_running_loop()
@@ -66,5 +74,6 @@ class Node:
         try:
             await self._runner.run()
         finally:
+            self._farewell.close()
             for watch in watches:
                 watch.close()

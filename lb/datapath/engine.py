@@ -18,8 +18,9 @@ from lb.datapath.pins import prepare
 from lb.datapath.program import Programmer
 from lb.datapath.read import AssociationRow, Reader, Totals
 from lb.datapath.records import endpoint_name, unmapped
-from lb.model import Address, Policy, ProbeType
+from lb.model import Address, Policy, ProbeType, Protocol
 
+IDLE = "255"  # reason of a death by silence
 SLICE = 65_536  # records of one sweep call: about a millisecond of one CPU
 
 
@@ -46,6 +47,7 @@ class Event:
     destination: Address
     sport: int
     dport: int
+    conversation: int  # number of its record
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -225,6 +227,14 @@ class Engine:
         """What the datapath reported since the last call."""
         return [self._decode(record) for record in self._ring.read()]
 
+    def expired(self, event: Event) -> AssociationRow | None:
+        """What an association was that silence ended; None: something else, or its record is in use again."""
+        if (event.kind, event.reason) != ("death", IDLE):
+            return None
+        row = self.reader.row(event.conversation)
+        same = (row.client_tag, row.server_tag) == (event.client_tag, event.server_tag)
+        return row if same and row.protocol is Protocol.SCTP and row.state == "free" else None
+
     def _decode(self, record: bytes) -> Event:
         layout = self._event
         kind = self._kinds.get(layout.number(record, "type"), "unknown")
@@ -241,6 +251,7 @@ class Engine:
             destination=unmapped(layout.raw(record, "destination")),
             sport=layout.number(record, "sport"),
             dport=layout.number(record, "dport"),
+            conversation=layout.number(record, "conversation"),
         )
 
     def trace(self, *, on: bool) -> None:

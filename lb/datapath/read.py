@@ -115,6 +115,12 @@ class Reader:
         finally:
             self._memory.clear()
 
+    def row(self, number: int) -> AssociationRow:
+        """One record, whatever its state; of a free one, what it was last."""
+        at = number * self._step(self._layouts["conversation"])
+        state = self._layouts["conversation"].number(self._memory["conversations"], "state", at)
+        return self._row(number, at, self._states[state], self.jiffies())
+
     def _row(self, number: int, at: int, state: str, now: int) -> AssociationRow:
         layout, memory = self._layouts["conversation"], self._memory["conversations"]
 

@@ -32,13 +32,14 @@ def push(
     pick: str = "rr",
     **changes: dict[str, Any],
 ) -> None:
-    """One N2 service over these AMFs; ``changes`` are fields of an endpoint, by its name."""
+    """One N2 service over these AMFs; ``changes`` are fields of an endpoint by its name, or of ``service``."""
     lab = balancer.lab
     endpoints = [
         {"name": amf, "addresses": list(lab.topology.addresses(amf)), "port": PORT, **changes.get(amf, {})}
         for amf in amfs
     ]
     service = {"vips": list(lab.topology.vips), "port": PORT, "mode": "fullnat", "pick": pick, "pool": "amf"}
+    service |= changes.pop("service", {})
     resources = [
         {
             "kind": "Pool",
@@ -188,3 +189,24 @@ def test_vips_answer_ping_and_vanish_with_their_service(lab_of: Callable[[str], 
         with balancer.client() as rest:
             rest.delete("Service", "n2")
         assert [answers(vip) for vip in vips] == [False, False]
+
+
+@pytest.mark.parametrize("attach", ["xdp", "tc"])
+def test_idle_expiry_tells_both_ends(lab_of: Callable[[str], Lab], attach: str) -> None:
+    """With `idle_expiry: abort` neither kernel keeps an association that we have forgotten."""
+    lab = lab_of("core")
+    vips = lab.topology.vips
+    server = serve(lab.host("amf1"))
+    gnb = lab.host("gnb1")
+    gnb.sysctls({"net.sctp.hb_interval": "60000"})
+    lab.host("amf1").sysctls({"net.sctp.hb_interval": "60000"})
+    try:
+        with daemon(lab, attach) as balancer:
+            push(balancer, "amf1", service={"idle_expiry": "abort", "timeouts": {"established": "1s"}})
+            client = dial(gnb, vips[:1], "--count", 3, "--stay")
+            client.expect("done")
+            assert str(client.expect("closed", timeout_s=8)["reason"]).startswith("lost")
+            assert str(server.expect("closed", timeout_s=2)["reason"]).startswith("lost")
+    finally:
+        for host in (gnb, lab.host("amf1")):
+            host.sysctls(lab.sctp.sysctls())
