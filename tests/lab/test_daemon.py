@@ -196,10 +196,10 @@ def test_idle_expiry_tells_both_ends(lab_of: Callable[[str], Lab], attach: str) 
     """With `idle_expiry: abort` neither kernel keeps an association that we have forgotten."""
     lab = lab_of("core")
     vips = lab.topology.vips
-    server = serve(lab.host("amf1"))
-    gnb = lab.host("gnb1")
-    gnb.sysctls({"net.sctp.hb_interval": "60000"})
-    lab.host("amf1").sysctls({"net.sctp.hb_interval": "60000"})
+    gnb, amf = lab.host("gnb1"), lab.host("amf1")
+    for host in (gnb, amf):
+        host.sysctls({"net.sctp.hb_interval": "60000"})
+    server = serve(amf)
     try:
         with daemon(lab, attach) as balancer:
             push(balancer, "amf1", service={"idle_expiry": "abort", "timeouts": {"established": "1s"}})
@@ -208,5 +208,5 @@ def test_idle_expiry_tells_both_ends(lab_of: Callable[[str], Lab], attach: str) 
             assert str(client.expect("closed", timeout_s=8)["reason"]).startswith("lost")
             assert str(server.expect("closed", timeout_s=2)["reason"]).startswith("lost")
     finally:
-        for host in (gnb, lab.host("amf1")):
+        for host in (gnb, amf):
             host.sysctls(lab.sctp.sysctls())
