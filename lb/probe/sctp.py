@@ -5,15 +5,12 @@ association of the same addresses and ports leaves it as it is (§5.2.2), and th
 """
 
 from dataclasses import dataclass
-from struct import Struct
 
-from protocols.crc32c import crc32c
+from protocols.errors import ProtocolError
+from protocols.sctp import Abort, Init, InitAck, Packet, decode, encode
 
 SOURCE_PORT = 1023  # the datapath's translated ports begin above it
-INIT, INIT_ACK, ABORT = 1, 2, 6
-_HEADER = Struct(">HHII")
-_CHUNK = Struct(">BBH")
-_INIT = Struct(">BBHIIHHI")
+WINDOW = 65_536
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,30 +23,22 @@ class Answer:
     reply: bytes = b""
 
 
-def _packet(port: int, tag: int, chunk: bytes) -> bytes:
-    empty = _HEADER.pack(SOURCE_PORT, port, tag, 0) + chunk
-    return empty[:8] + crc32c(empty).to_bytes(4, "little") + chunk
-
-
 def init(port: int, token: int) -> bytes:
     """An INIT with one stream each way; its tag and first TSN are the token."""
-    return _packet(port, 0, _INIT.pack(INIT, 0, _INIT.size, token, 65_536, 1, 1, token))
+    chunk = Init(tag=token, window=WINDOW, outbound=1, inbound=1, tsn=token)
+    return encode(Packet(source=SOURCE_PORT, destination=port, tag=0, chunks=(chunk,)))
 
 
 def answer(packet: bytes) -> Answer | None:
     """What an SCTP packet says to one of our INITs; None: nothing, or it is damaged."""
-    if len(packet) < _HEADER.size + _CHUNK.size:
+    try:
+        found = decode(packet)
+    except ProtocolError:
         return None
-    sport, dport, tag, _ = _HEADER.unpack_from(packet)
-    kind, _, length = _CHUNK.unpack_from(packet, _HEADER.size)
-    whole = crc32c(packet[:8] + bytes(4) + packet[12:]).to_bytes(4, "little") == packet[8:12]
-    if dport != SOURCE_PORT or not whole:
+    first = found.chunks[0] if found.chunks else None
+    if isinstance(first, Abort):
+        return Answer(token=found.tag, ok=False, reason="refused by ABORT")
+    if not isinstance(first, InitAck):
         return None
-    if kind == ABORT:
-        return Answer(token=tag, ok=False, reason="refused by ABORT")
-    if kind != INIT_ACK or length < _INIT.size or len(packet) < _HEADER.size + _INIT.size:
-        return None
-    theirs = int.from_bytes(packet[16:20], "big")
-    return Answer(
-        token=tag, ok=True, reason="INIT ACK", reply=_packet(sport, theirs, _CHUNK.pack(ABORT, 0, 4))
-    )
+    farewell = Packet(source=SOURCE_PORT, destination=found.source, tag=first.tag, chunks=(Abort(),))
+    return Answer(token=found.tag, ok=True, reason="INIT ACK", reply=encode(farewell))
