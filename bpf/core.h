@@ -2,6 +2,8 @@
 /* parse → conversation → service → pick → create → rewrite → next hop → out, for every hook. */
 #pragma once
 #include "parse.h"
+#include "fast_v4.h"
+#include "fast_v6.h"
 #include "icmp.h"
 
 static __always_inline int balance_sctp(ctx_t *ctx, struct packet *p)
@@ -27,7 +29,7 @@ __noinline int balance_fragment(ctx_t *ctx, const struct packet *p)
 	return HOOK_RESOLVES ? malformed(ctx, p, REASON_FRAGMENT) : VERDICT_PASS;
 }
 
-static __always_inline int balance(ctx_t *ctx)
+static __always_inline int balance_any(ctx_t *ctx)
 {
 	struct packet p = {};
 	__be16 type = parse_ethernet(ctx, &p);
@@ -50,4 +52,13 @@ static __always_inline int balance(ctx_t *ctx)
 	if (p.fragment == FRAGMENT_LATER)
 		return balance_fragment(ctx, &p);
 	return p.protocol == IPPROTO_SCTP_ ? balance_sctp(ctx, &p) : balance_flow(ctx, &p);
+}
+
+static __always_inline int balance(ctx_t *ctx)
+{
+	int verdict = fast_v4(ctx);
+
+	if (verdict == GO_ON)
+		verdict = fast_v6(ctx);
+	return verdict == GO_ON ? balance_any(ctx) : verdict;
 }

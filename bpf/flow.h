@@ -351,7 +351,7 @@ __noinline int flow(ctx_t *ctx, const struct packet *p)
 	}
 	if (!entry || !translate(entry, p->family, p->protocol, &w->ends))
 		return drop(ctx, p, REASON_NO_FLOW);
-	count_hit(entry, p, 0);
+	count_hit(entry, p->end - p->l3, 0);
 	if (p->chunk & (TCP_FIN | TCP_RST))
 		flow_closes(entry->conversation, p->chunk, entry->flags & ENTRY_REVERSE);
 	return send_flow(ctx, p, &w->ends, &w->out);

@@ -38,58 +38,62 @@ static __always_inline int way_out(ctx_t *ctx, const struct packet *p, const str
 	return may_leave(ctx, p, nexthop_find(ctx, from, via, out), out);
 }
 
-static __always_inline int rewrite_v4(ctx_t *ctx, const struct packet *p, __be32 source, __be32 destination)
+static __always_inline void rewrite_v4(struct iphdr *ip, __be32 source, __be32 destination)
 {
-	struct iphdr *ip = AT(ctx, p->l3, sizeof(*ip));
-	__u16 *lifetime;
-	__u64 difference;
+	__u16 *lifetime = (__u16 *)&ip->ttl;
+	__u64 difference = (__u64)(__u32)~ip->saddr + source + (__u32)~ip->daddr + destination + (__u16) ~*lifetime;
 
-	if (!ip)
-		return 0;
-	lifetime = (__u16 *)&ip->ttl;
-	difference = (__u64)(__u32)~ip->saddr + source + (__u32)~ip->daddr + destination + (__u16) ~*lifetime;
 	ip->ttl--;
 	difference += *lifetime;
 	ip->saddr = source;
 	ip->daddr = destination;
 	ip->check = csum_update(ip->check, difference);
-	return 1;
 }
 
-static __always_inline int rewrite_v6(ctx_t *ctx, const struct packet *p, const struct rewrite *to)
+static __always_inline void rewrite_v6(struct ipv6hdr *ip, const struct address *source,
+				       const struct address *destination)
 {
-	struct ipv6hdr *ip = AT(ctx, p->l3, sizeof(*ip));
-
-	if (!ip)
-		return 0;
 	ip->hop_limit--;
-	__builtin_memcpy(&ip->saddr, &to->source, sizeof(ip->saddr));
-	__builtin_memcpy(&ip->daddr, &to->destination, sizeof(ip->daddr));
-	return 1;
+	__builtin_memcpy(&ip->saddr, source, sizeof(ip->saddr));
+	__builtin_memcpy(&ip->daddr, destination, sizeof(ip->daddr));
 }
 
 static __always_inline int rewrite_ip(ctx_t *ctx, const struct packet *p, const struct rewrite *to)
 {
-	return p->family == 4 ? rewrite_v4(ctx, p, to->source.word[3], to->destination.word[3]) :
-				rewrite_v6(ctx, p, to);
+	if (p->family == 4) {
+		struct iphdr *ip = AT(ctx, p->l3, sizeof(*ip));
+
+		if (ip)
+			rewrite_v4(ip, to->source.word[3], to->destination.word[3]);
+		return ip != NULL;
+	} else {
+		struct ipv6hdr *ip = AT(ctx, p->l3, sizeof(*ip));
+
+		if (ip)
+			rewrite_v6(ip, &to->source, &to->destination);
+		return ip != NULL;
+	}
 }
 
-/* Ports of an SCTP packet; a checksum of 0 is unfinished, or RFC 9653's, and stays. */
-static __always_inline int rewrite_sctp_ports(ctx_t *ctx, const struct packet *p, __be16 sport, __be16 dport)
+/* Ports of an SCTP packet of this length; a checksum of 0 is unfinished, or RFC 9653's, and stays. */
+static __always_inline void rewrite_ports(struct sctphdr *sctp, __u32 length, __u32 ports)
+{
+	__u32 *word = (__u32 *)sctp;
+
+	if (*word == ports)
+		return;
+	if (sctp->checksum)
+		sctp->checksum ^= crc_change(length, *word ^ ports);
+	*word = ports;
+}
+
+static __always_inline int rewrite_sctp(ctx_t *ctx, const struct packet *p, const struct rewrite *to)
 {
 	struct sctphdr *sctp = AT(ctx, p->l4, sizeof(*sctp));
-	__u32 was, now = ports_word(sport, dport);
 
-	if (!sctp)
-		return 0;
-	was = ports_word(sctp->sport, sctp->dport);
-	if (was == now)
-		return 1;
-	if (sctp->checksum)
-		sctp->checksum ^= crc_change(p->end - p->l4, was ^ now);
-	sctp->sport = sport;
-	sctp->dport = dport;
-	return 1;
+	if (sctp)
+		rewrite_ports(sctp, p->end - p->l4, ports_word(to->sport, to->dport));
+	return sctp != NULL;
 }
 
 /* Link layer and transmission of a rewritten packet. */
@@ -147,43 +151,7 @@ __noinline int send_work(ctx_t *ctx, struct work *w)
 		return drop(ctx, p, REASON_FRAGMENT_PORTS);
 	if (p->fragment)
 		note_fragment(ctx, p, &w->ends);
-	if (!rewrite_ip(ctx, p, &w->ends) || !rewrite_sctp_ports(ctx, p, w->ends.sport, w->ends.dport))
+	if (!rewrite_ip(ctx, p, &w->ends) || !rewrite_sctp(ctx, p, &w->ends))
 		return drop(ctx, p, REASON_IMPOSSIBLE);
 	return leave(ctx, p, &w->out);
-}
-
-__noinline int resolve_v4(ctx_t *ctx, __be32 from, __be32 to, struct way_out *out)
-{
-	struct address source = mapped(from), destination = mapped(to);
-
-	return nexthop_resolve(ctx, &source, &destination, out);
-}
-
-__noinline int note_fragment_v4(ctx_t *ctx, const struct packet *p, __be32 source, __be32 destination)
-{
-	struct rewrite to = { .source = mapped(source), .destination = mapped(destination) };
-
-	return note_fragment(ctx, p, &to);
-}
-
-/* The same for the hot path: IPv4 addresses stay in registers, and the stack stays small. */
-static __always_inline int send_narrow(ctx_t *ctx, const struct packet *p, const struct narrow *to)
-{
-	struct address via = mapped(to->destination);
-	struct nexthop *slot = nexthop_slot(&via);
-	struct way_out out;
-	int verdict, route = ROUTE_FOUND;
-
-	if (!slot || !nexthop_cached(slot, &via, &out))
-		route = resolve_v4(ctx, to->source, to->destination, &out);
-	verdict = may_leave(ctx, p, route, &out);
-	if (verdict != GO_ON)
-		return verdict;
-	if (p->fragment && !ports_stay(p, to->sport, to->dport))
-		return drop(ctx, p, REASON_FRAGMENT_PORTS);
-	if (p->fragment)
-		note_fragment_v4(ctx, p, to->source, to->destination);
-	if (!rewrite_v4(ctx, p, to->source, to->destination) || !rewrite_sctp_ports(ctx, p, to->sport, to->dport))
-		return drop(ctx, p, REASON_IMPOSSIBLE);
-	return leave(ctx, p, &out);
 }

@@ -411,8 +411,8 @@ __noinline int send_edited(ctx_t *ctx, struct work *w)
 	if (w->packet.fragment)
 		return drop(ctx, &w->packet, REASON_FRAGMENT_PORTS);
 	w->order.mtu = w->out.mtu;
-	if (!rewrite_ip(ctx, &w->packet, &w->ends) ||
-	    !rewrite_sctp_ports(ctx, &w->packet, w->ends.sport, w->ends.dport) || !edit_parameters(ctx, w))
+	if (!rewrite_ip(ctx, &w->packet, &w->ends) || !rewrite_sctp(ctx, &w->packet, &w->ends) ||
+	    !edit_parameters(ctx, w))
 		return drop(ctx, &w->packet, REASON_IMPOSSIBLE);
 	return leave(ctx, &w->packet, &w->out);
 }

@@ -190,7 +190,7 @@ __noinline int miss(ctx_t *ctx, struct work *w)
 	entry = overflowed();
 	if (!entry && type == CHUNK_COOKIE_ECHO && !adopt_direct(w))
 		entry = table_find(ports_key(w->packet.sport, w->packet.dport, w->packet.tag));
-	return entry ? established_wide(ctx, &w->packet, entry) : out_of_the_blue(ctx, w);
+	return entry ? established(ctx, &w->packet, entry) : out_of_the_blue(ctx, w);
 }
 
 /* INIT ACK and COOKIE ACK belong to a handshake first, even where an older association has the same key. */
@@ -234,7 +234,7 @@ __noinline int sctp_slow(ctx_t *ctx, const struct packet *p)
 			return verdict;
 		entry = table_find(ports_key(p->sport, p->dport, p->tag));
 		if (entry)
-			return established_wide(ctx, p, entry);
+			return established(ctx, p, entry);
 	}
 	return miss(ctx, w);
 }
@@ -246,8 +246,9 @@ static __always_inline int is_opening(__u32 type)
 
 static __always_inline int sctp(ctx_t *ctx, const struct packet *p)
 {
-	__u64 key = ports_key(p->sport, p->dport, p->tag);
-	struct entry *entry = p->tag && !is_opening(p->chunk & 0xff) ? table_find(key) : NULL;
+	struct entry *entry = NULL;
 
-	return entry ? established(ctx, p, entry, key) : sctp_slow(ctx, p);
+	if (p->tag && !is_opening(p->chunk & 0xff))
+		entry = table_find(ports_key(p->sport, p->dport, p->tag));
+	return entry ? established(ctx, p, entry) : sctp_slow(ctx, p);
 }

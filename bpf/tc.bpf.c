@@ -27,6 +27,12 @@ static __always_inline __u32 hook_length(ctx_t *ctx)
 	return ctx->len;
 }
 
+/* A VLAN tag that is not in the frame. */
+static __always_inline int hook_tagged(ctx_t *ctx)
+{
+	return ctx->vlan_present;
+}
+
 static __always_inline int hook_set_length(ctx_t *ctx, __u32 length)
 {
 	return length == ctx->len ? 0 : (int)bpf_skb_change_tail(ctx, length, 0);

@@ -23,14 +23,6 @@ struct rewrite {
 	__u32 pad;
 };
 
-/* The same for the hot path, IPv4 only. */
-struct narrow {
-	__be32 source;
-	__be32 destination;
-	__be16 sport;
-	__be16 dport;
-};
-
 struct dialled {
 	__u32 number; /* of the service */
 	__u32 vip;    /* index in its list */

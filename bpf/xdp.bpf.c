@@ -23,6 +23,11 @@ static __always_inline __u32 hook_length(ctx_t *ctx)
 	return ctx->data_end - ctx->data;
 }
 
+static __always_inline int hook_tagged(ctx_t *ctx)
+{
+	return 0;
+}
+
 static __always_inline int hook_set_length(ctx_t *ctx, __u32 length)
 {
 	int delta = (int)length - (int)hook_length(ctx);
