@@ -18,6 +18,7 @@ from bench.rounds import Pace
 from bench.world import SERVERS, World, namespace, wire_up
 from lb.datapath.objects import Datapath
 from lb.datapath.program import Programmer
+from lb.datapath.vips import VipTable
 from telco.policy import build
 from telco.resources import check
 
@@ -105,8 +106,7 @@ def map_writes(runs: int) -> Figure:
         with map_time() as spent:
             programmer.apply(policy)
         taken.append(spent.ns / 1e6)
-        for name in ("vips", "members"):
-            found = datapath.maps[name]
+        for found in (VipTable(datapath), datapath.maps["members"]):
             found.delete_batch(list(found.items()))
     datapath.close()
     gc.enable()

@@ -32,6 +32,13 @@ struct sweep {
 	__u64 jiffies;
 };
 
+/* Puts the first so many of vip_changes into the table of VIPs, or deletes them. */
+struct change_vips {
+	__u32 count;
+	__u32 remove;
+	__u32 changed; /* result: less than count if there was no room, or if one to delete was not there */
+};
+
 /* Ends one conversation. */
 struct end {
 	__u32 conversation;
@@ -53,8 +60,13 @@ const volatile struct names {
 	struct event event_record;
 	struct setup setup;
 	struct sweep sweep;
+	struct change_vips change_vips;
+	struct vip_slot vip_slot;
 	struct end end;
 } names;
+
+/* Arguments of change_vips: many more than a packet holds. */
+ARRAY(vip_changes, struct vip, VIP_BATCH);
 
 static long put_unused(__u32 i, void *unused_ctx)
 {
@@ -179,6 +191,27 @@ int sweep(struct xdp_md *ctx)
 	args->pending = slice.pending;
 	args->expired = slice.expired;
 	args->jiffies = bpf_jiffies64();
+	return XDP_PASS;
+}
+
+static long change_vip(__u32 i, struct change_vips *args)
+{
+	struct vip *vip = bpf_map_lookup_elem(&vip_changes, &i);
+
+	if (!vip || !(args->remove ? vip_delete(vip) : vip_put(vip)))
+		return 1;
+	args->changed++;
+	return 0;
+}
+
+SEC("xdp")
+int change_vips(struct xdp_md *ctx)
+{
+	ARGUMENTS(change_vips, args)
+	struct change_vips batch = *args;
+
+	bpf_loop(batch.count, change_vip, &batch, 0);
+	args->changed = batch.changed;
 	return XDP_PASS;
 }
 

@@ -26,6 +26,8 @@
 ARRAY(table, struct entry, 1 << 18);
 /* What else must be found, open addressed. */
 ARRAY(index_table, struct index_slot, 1 << 18);
+/* What clients dial, open addressed. */
+ARRAY(vips, struct vip_slot, 1 << 19);
 ARRAY(conversations, struct conversation, 1 << 16);
 /* Handshakes in progress: the ways of bucket b are handshakes 8b to 8b+7. */
 ARRAY(buckets, struct bucket, 1 << 12);
@@ -35,7 +37,6 @@ ARRAY(services, struct service, 1 << 17);
 ARRAY(service_totals, struct totals, 1 << 17);
 ARRAY(endpoints, struct endpoint, 1 << 13);
 ARRAY(endpoint_totals, struct totals, 1 << 13);
-HASH(vips, struct vip_key, struct vip_value, 1 << 19);
 HASH(members, struct member_key, __u32, 1 << 16);
 HASH(vlans, __u32, struct vlan, 1 << 12);
 
@@ -122,6 +123,7 @@ struct {
 const volatile __u64 seed = 0x9e3779b97f4a7c15; /* odd */
 const volatile __u32 table_bits = 18;
 const volatile __u32 index_bits = 18;
+const volatile __u32 vip_bits = 19;
 const volatile __u32 pending_bits = 12;
 const volatile __u32 nexthop_mask = (1 << 12) - 1;
 const volatile __u32 hz = 250;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Which service a packet dials, who may, and which endpoint a new conversation gets. */
 #pragma once
+#include "vips.h"
 #include "work.h"
 
 static __always_inline struct service *service_of(__u32 number)
@@ -18,37 +19,48 @@ static __always_inline __be16 port_prefix(__be16 port, __u32 plen)
 	return bpf_htons(bpf_ntohs(port) & (__u16)(0xffff0000u >> plen));
 }
 
-/* Exact port first, then the port ranges of that VIP from the longest prefix to the shortest. */
-__noinline int dial(const struct address *to, __u32 port_protocol, struct dialled *found)
+static __always_inline int dialled(__u32 value, struct dialled *found)
 {
-	struct vip_key key = { .port = (__be16)port_protocol, .protocol = port_protocol >> 16, .plen = 16 };
-	struct vip_value *value, *lengths;
 	struct service *service;
+
+	found->ours = 1;
+	found->number = VIP_SERVICE(value);
+	found->vip = value >> VIP_INDEX_SHIFT;
+	service = service_of(found->number);
+	return service && service->active;
+}
+
+/* What is not near its home, and the port ranges of a VIP from the longest prefix to the shortest. */
+__noinline int dial_far(const struct address *to, __u32 port_protocol, struct dialled *found)
+{
+	__be16 port = (__be16)port_protocol;
+	__u32 protocol = port_protocol >> 16, value, lengths;
 
 	if (!to || !found)
 		return 0;
-	key.address = *to;
-	found->ours = 1;
-	value = bpf_map_lookup_elem(&vips, &key);
-	if (!value) {
-		key.port = 0;
-		key.plen = VIP_LENGTHS;
-		lengths = bpf_map_lookup_elem(&vips, &key);
-		found->ours = lengths != NULL;
-		for (int plen = 15; plen >= 0 && !value; plen--) {
-			if (!lengths || !(lengths->service >> plen & 1))
-				continue;
-			key.port = port_prefix((__be16)port_protocol, plen);
-			key.plen = plen;
-			value = bpf_map_lookup_elem(&vips, &key);
-		}
-		if (!value)
-			return 0;
+	value = vip_search(to, VIP_WORD(port, protocol, 16));
+	if (value != NO_SLOT)
+		return dialled(value, found);
+	lengths = vip_search(to, VIP_WORD(0, protocol, VIP_LENGTHS));
+	found->ours = lengths != NO_SLOT;
+	if (lengths == NO_SLOT)
+		return 0;
+	for (int plen = 15; plen >= 0; plen--) {
+		if (!(lengths >> plen & 1))
+			continue;
+		value = vip_search(to, VIP_WORD(port_prefix(port, plen), protocol, plen));
+		if (value != NO_SLOT)
+			return dialled(value, found);
 	}
-	found->number = value->service;
-	found->vip = value->vip & (MAX_ADDRESSES - 1);
-	service = service_of(value->service);
-	return service && service->active;
+	return 0;
+}
+
+/* Which service a packet to this address, port and protocol (in the upper half) dials; whether it takes new clients. */
+static __always_inline int dial(const struct address *to, __u32 port_protocol, struct dialled *found)
+{
+	__u32 value = vip_find(to, port_protocol | VIP_WORD(0, 0, 16), VIP_NEAR);
+
+	return value == NO_SLOT ? dial_far(to, port_protocol, found) : dialled(value, found);
 }
 
 static __always_inline int source_allowed(const struct service *service, __u32 number, const struct address *from)

@@ -181,19 +181,23 @@ struct totals {
 	__u64 bytes[2];
 };
 
-struct vip_key {
+/* Who serves a VIP, protocol and port prefix. */
+struct vip {
 	struct address address;
 	__be16 port; /* masked to plen bits */
 	__u8 protocol;
-	__u8 plen; /* bits of port that count; VIP_LENGTHS: the value is a set of lengths */
-	__u32 pad;
+	__u8 plen;   /* bits of port that count; VIP_LENGTHS: the value is a set of lengths */
+	__u32 value; /* service and index in its list << VIP_INDEX_SHIFT; or bit for each plen in use */
 };
 #define VIP_LENGTHS 0xff
+#define VIP_INDEX_SHIFT 29
+#define VIP_SERVICE(value) ((value) & ((1U << VIP_INDEX_SHIFT) - 1))
 
-struct vip_value {
-	__u32 service; /* or bit for each plen in use */
-	__u32 vip;
+struct vip_slot {
+	__u64 key; /* hash of all but the value */
+	struct vip vip;
 };
+_Static_assert(sizeof(struct vip_slot) == 32, "two slots are one cache line");
 
 struct source_key { /* LPM: service and prefix */
 	__u32 prefixlen;
@@ -249,7 +253,7 @@ struct control {
 };
 
 /* Raised with every change to what a pinned map holds. */
-enum layout { LAYOUT_VERSION = 1 };
+enum layout { LAYOUT_VERSION = 2 };
 
 struct meta {
 	enum layout layout;

@@ -49,6 +49,11 @@ class Sizes:
         return (max(self.conversations * 8, self.handshakes * 4) - 1).bit_length()
 
     @property
+    def vip_bits(self) -> int:
+        """Two VIPs a service, at load 0.5."""
+        return (self.services * 4 - 1).bit_length()
+
+    @property
     def pending_bits(self) -> int:
         """Buckets of eight."""
         return (max(self.handshakes // PENDING_WAYS, 1) - 1).bit_length()
@@ -67,7 +72,7 @@ class Sizes:
             "service_totals": self.services,
             "endpoints": self.endpoints,
             "endpoint_totals": self.endpoints,
-            "vips": self.services * 4,
+            "vips": 1 << self.vip_bits,
             "members": self.endpoints * 8,
         }
 
@@ -114,8 +119,9 @@ class Datapath:
             services=Map(get_pinned(pins / "services"), "services").info.max_entries,
             endpoints=Map(get_pinned(pins / "endpoints"), "endpoints").info.max_entries,
         )
+        names = set().union(*(item.map_names for item in self._objects.values()))
         for path in pins.iterdir():
-            if path.name in self._objects["xdp"].map_names | self._objects["tc"].map_names:
+            if path.name in names:
                 self.maps[path.name] = Map(get_pinned(path), path.name)
         return True
 
@@ -136,6 +142,7 @@ class Datapath:
             table_bits=sizes.table_bits,
             index_bits=sizes.index_bits,
             pending_bits=sizes.pending_bits,
+            vip_bits=sizes.vip_bits,
             hz=ticks(),
         )
         item.load()

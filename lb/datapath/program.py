@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from struct import Struct, pack
+from typing import TypeGuard
 
 from lb.bpf import BpfError, Layout, Map, MapType, create_map
 from lb.datapath.objects import Datapath, ticks
@@ -16,6 +17,7 @@ from lb.datapath.records import (
     source_key,
     vip_entries,
 )
+from lb.datapath.vips import VipTable
 from lb.model import Address, Admin, Endpoint, Pick, Policy, Pool, Service
 from lb.ring import Entry, ring_of
 
@@ -73,9 +75,12 @@ class Programmer:
         self.services = Numbers(datapath.sizes.services, "services")
         self.endpoints = Numbers(datapath.sizes.endpoints, "endpoints")
         self._rings = Numbers(datapath.maps["rings"].info.max_entries, "rings")
-        self._written: dict[str, dict[bytes, bytes]] = {
-            name: {} for name in ("services", "endpoints", "vips", "members", "sources")
+        self._vips = VipTable(datapath)
+        self._targets: dict[str, Map | VipTable] = {
+            "vips": self._vips,
+            **{name: datapath.maps[name] for name in ("services", "endpoints", "members", "sources")},
         }
+        self._written: dict[str, dict[bytes, bytes]] = {name: {} for name in self._targets}
         self._names: dict[str, int] = {}  # of services
         self.service_names: dict[int, str] = {}  # by number, those of earlier policies too
         self._picks: dict[str, list[Pick]] = {}  # by pool
@@ -99,7 +104,7 @@ class Programmer:
                     record = bytes(memory[number * step : number * step + layout.size])
                     self._written[name][pack("=I", number)] = record
         for name in ("vips", "members", "sources"):
-            self._written[name] = self.datapath.maps[name].items()
+            self._written[name] = self._targets[name].items()
 
     def apply(
         self, policy: Policy, health: Health = lambda *_: True, facing: Facing = lambda _: None
@@ -122,6 +127,7 @@ class Programmer:
             },
             "vips": vip_entries(services),
         }
+        self._make_room(wanted["vips"])
         for name, records in wanted.items():  # in this order, so that nothing names what is not there
             if name == "services":
                 self._swap_rings()
@@ -129,6 +135,14 @@ class Programmer:
         for name in ("vips", "members", "sources"):
             self._erase(name, self._written[name].keys() - wanted[name].keys())
         self._retire(policy)
+
+    def _make_room(self, vips: dict[bytes, bytes]) -> None:
+        """Have old and new VIPs fit in their table together. Raises BpfError where the new ones alone do not."""
+        written = self._written["vips"]
+        if len(vips) > self._vips.limit:
+            raise self._vips.full()
+        if len(vips.keys() | written.keys()) > self._vips.limit:
+            self._erase("vips", written.keys() - vips.keys())
 
     def _numbered(self, policy: Policy) -> list[tuple[int, Service]]:
         """Each service with its number; its name is hashed once in its life."""
@@ -236,18 +250,23 @@ class Programmer:
     def _write(self, name: str, wanted: dict[bytes, bytes]) -> None:
         written = self._written[name]
         changed = [key for key, value in wanted.items() if written.get(key) != value]
-        target = self.datapath.maps[name]
+        target = self._targets[name]
         values = [wanted[key] for key in changed]
-        if target.info.type == MapType.LPM_TRIE:
+        if _one_by_one(target):
             for key, value in zip(changed, values, strict=True):
                 target.update(key, value)
         elif changed:
-            target.update_batch(changed, values)
+            try:
+                target.update_batch(changed, values)
+            except BpfError:
+                if isinstance(target, VipTable):  # those that found room are there
+                    written |= target.items()
+                raise
         written.update(zip(changed, values, strict=True))
 
     def _erase(self, name: str, keys: Iterable[bytes]) -> None:
-        gone, target, written = list(keys), self.datapath.maps[name], self._written[name]
-        if target.info.type == MapType.LPM_TRIE:
+        gone, target, written = list(keys), self._targets[name], self._written[name]
+        if _one_by_one(target):
             for key in gone:
                 target.delete(key)
         elif gone:
@@ -278,6 +297,11 @@ class Programmer:
                 numbers.free(gone)
             stopped[NUMBER(number)] = bytes(record)
         self._write(name, stopped)
+
+
+def _one_by_one(target: Map | VipTable) -> TypeGuard[Map]:
+    """Whether the kernel has no batches for this kind of map."""
+    return isinstance(target, Map) and target.info.type == MapType.LPM_TRIE
 
 
 def endpoints_by_number(programmer: Programmer, policy: Policy) -> dict[int, tuple[Pool, Endpoint]]:

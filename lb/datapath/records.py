@@ -25,7 +25,8 @@ from lb.model import (
 IP_PROTOCOL = {Protocol.SCTP: 132, Protocol.TCP: 6, Protocol.UDP: 17}
 PORT_BITS = 16
 MAPPED = b"\0" * 10 + b"\xff\xff"
-VIP_PORT, VIP_VALUE = Struct(">HBBI").pack, Struct("=II").pack
+VIP_PORT, VIP_VALUE = Struct(">HBB").pack, Struct("=I").pack
+VIP_INDEX_SHIFT = 29
 SERVICE_FIELDS = (
     "name",
     "active",
@@ -160,8 +161,8 @@ class Records:
 
 
 def vip_key(vip: Address, port: int, protocol: int, plen: int) -> bytes:
-    """struct vip_key."""
-    return mapped(vip) + VIP_PORT(port, protocol, plen, 0)
+    """struct vip without its value."""
+    return mapped(vip) + VIP_PORT(port, protocol, plen)
 
 
 def vip_entries(services: Iterable[tuple[int, Service]]) -> dict[bytes, bytes]:
@@ -171,17 +172,16 @@ def vip_entries(services: Iterable[tuple[int, Service]]) -> dict[bytes, bytes]:
     for number, service in services:
         protocol = IP_PROTOCOL[service.protocol]
         spans = [
-            (VIP_PORT(p, protocol, bits, 0), 1 << bits)
-            for p, bits in prefixes(service.port, service.last_port)
+            (VIP_PORT(p, protocol, bits), 1 << bits) for p, bits in prefixes(service.port, service.last_port)
         ]
         used = sum({bit for _, bit in spans})
         for index, vip in enumerate(service.vips):
-            address, value = mapped(vip), VIP_VALUE(number, index)
+            address, value = mapped(vip), VIP_VALUE(number | index << VIP_INDEX_SHIFT)
             for span, _ in spans:
                 entries[address + span] = value
             lengths[address, protocol] = lengths.get((address, protocol), 0) | used
     for (address, protocol), bits in lengths.items():
-        entries[address + VIP_PORT(0, protocol, VIP_LENGTHS, 0)] = VIP_VALUE(bits, 0)
+        entries[address + VIP_PORT(0, protocol, VIP_LENGTHS)] = VIP_VALUE(bits)
     return entries
 
 

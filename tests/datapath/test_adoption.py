@@ -6,11 +6,14 @@ from uuid import uuid4
 
 import pytest
 
-from lb.bpf import program_info
+from lb.bpf import BpfError, program_info
 from lb.datapath.kept import PREFIX
 from lb.datapath.objects import Datapath
 from lb.datapath.pins import prepare
-from tests.datapath.conftest import SMALL
+from lb.datapath.program import Programmer
+from lb.datapath.vips import VipTable
+from lb.model import Policy
+from tests.datapath.conftest import SMALL, policy
 
 pytestmark = pytest.mark.root
 
@@ -56,3 +59,32 @@ def test_another_build_loads_its_own_programs(pins: Path) -> None:
     assert second.maps["table"].info.id == table
     assert not list(pins.glob(f"{PREFIX}*0000"))
     second.close()
+
+
+def test_vips_of_an_earlier_process_are_known(pins: Path) -> None:
+    """What it put into the table is left where it is, and leaves with the service."""
+    first = Datapath(sizes=SMALL, pins=pins)
+    Programmer(first).apply(policy())
+    there = VipTable(first).items()
+    first.close()
+    second = Datapath(pins=pins)
+    programmer = Programmer(second)
+    programmer.apply(policy())
+    assert VipTable(second).items() == there
+    assert len(there) == 4  # two VIPs with their port, and the lengths in use of each
+    programmer.apply(Policy())
+    assert VipTable(second).items() == {}
+    second.close()
+
+
+def test_maps_of_another_layout_are_refused(pins: Path) -> None:
+    """With what is there, what is needed and what can be done; they are left as they are."""
+    first = Datapath(sizes=SMALL, pins=pins)
+    layout, record = first.btf.layout("meta"), bytearray(first.maps["meta"][0])
+    layout.set(record, "layout", 1)
+    first.maps["meta"].put(bytes(record))
+    first.close()
+    before = sorted(path.name for path in pins.iterdir())
+    with pytest.raises(BpfError, match=f"layout 1, this version needs 2.*rm -r {pins}"):
+        Datapath(pins=pins)
+    assert sorted(path.name for path in pins.iterdir()) == before

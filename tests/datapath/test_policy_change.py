@@ -4,6 +4,7 @@ from ipaddress import ip_network
 
 import pytest
 
+from lb.datapath.vips import VipTable
 from lb.model import Policy
 from tests.datapath.conftest import Wire, policy
 from tests.datapath.packets import init, sctp
@@ -19,5 +20,6 @@ def test_a_removed_service_is_not_dialled(wire: Wire) -> None:
     assert wire.send(packet)[0] in {"tx", "redirect"}
     wire.apply(Policy())
     assert wire.send(packet)[0] == "pass"
-    for name in ("vips", "members", "sources"):
+    for name in ("members", "sources"):
         assert not list(wire.datapath.maps[name].keys()), name
+    assert not VipTable(wire.datapath).items()
