@@ -4,7 +4,7 @@ PY      := $(VENV)/bin/python
 CLANG   ?= clang-14
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: help setup venv bpf demo test bench check docs fuzz wheel clean
+.PHONY: help setup venv bpf demo test bench check docs record fuzz wheel clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
@@ -40,6 +40,10 @@ check: setup ## lint, types, formats
 
 docs: setup ## write docs/policy.md from the models
 	@PYTHONPATH=. $(PY) tools/policy_docs.py
+
+record: setup ## write what tests compare with: the verifier's figures, the layouts of pinned maps
+	@tools/need-root.sh record
+	@PYTHONPATH=. $(PY) -m tests.datapath.baseline
 
 fuzz: setup ## the long forms of the fuzz and oracle tests
 	@tools/need-root.sh fuzz

@@ -56,6 +56,7 @@ const volatile struct names {
 	enum endpoint_admin admin;
 	enum event_type event;
 	enum entry_flag entry;
+	enum index_kind index;
 	enum layout layout;
 	struct event event_record;
 	struct setup setup;

@@ -122,10 +122,8 @@ static __always_inline void bank(struct conversation *c, const struct entry *ent
 {
 	__u32 service = c->service, endpoint = c->endpoint;
 	struct totals *totals = bpf_map_lookup_elem(&service_totals, &service);
-	__u64 packets = (__u64)entry->packets[0] + entry->packets[1];
+	__u64 packets = (__u64)entry->packets[0] + entry->packets[1]; /* path_packets tells the same by path */
 
-	for (__u32 i = 0; i < MAX_ADDRESSES; i++)
-		packets += c->path_packets[reverse][i];
 	if (totals) {
 		__sync_fetch_and_add(&totals->packets[reverse], packets);
 		__sync_fetch_and_add(&totals->bytes[reverse], entry->bytes);

@@ -81,9 +81,16 @@ __noinline int conversation_path(struct entry *entry, struct work *w)
 	k = w->path.source & (MAX_ADDRESSES - 1);
 	if (!reverse && c->pairs.at[k] != PAIR(w->path.client, w->path.vip))
 		note_pair(entry->conversation, k, PAIR(w->path.client, w->path.vip));
-	if (entry->flags & ENTRY_WIDE)
-		c->path_packets[reverse & 1][w->path.vip & (MAX_ADDRESSES - 1)]++;
 	return GO_ON;
+}
+
+/* A wide entry counts all packets as of its first path; by path, the conversation does. */
+static __always_inline void count_path(const struct entry *entry, __u32 vip)
+{
+	struct conversation *c = conversation_of(entry->conversation);
+
+	if (c && entry->flags & ENTRY_WIDE)
+		c->path_packets[entry->flags & ENTRY_REVERSE][vip & (MAX_ADDRESSES - 1)]++;
 }
 
 /* The packet's chunks allow it to pass: REASON_NONE, and what they do to the association in *effects. */
@@ -147,6 +154,7 @@ __noinline int established(ctx_t *ctx, const struct packet *p, struct entry *ent
 	if (reason)
 		return drop(ctx, p, reason);
 	count_hit(entry, p->end - p->l3, entry->flags & ENTRY_WIDE ? 0 : w->path.vip);
+	count_path(entry, w->path.vip);
 	if (effects)
 		apply_effects(entry->conversation, effects, p->chunk & 0xff);
 	dsr = entry->flags >> ENTRY_MODE_SHIFT == MODE_DSR;

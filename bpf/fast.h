@@ -13,7 +13,7 @@ static __always_inline int is_plain(ctx_t *ctx, const struct chunk *chunk, __u32
 
 	if (type == CHUNK_DATA || type == CHUNK_I_DATA)
 		return 1;
-	if (type <= CHUNK_INIT_ACK || type >= CHUNK_ABORT || next <= at)
+	if (type <= CHUNK_INIT_ACK || type >= CHUNK_ABORT || bpf_ntohs(chunk->length) < sizeof(*chunk))
 		return 0;
 	if (next == end)
 		return 1;

@@ -109,7 +109,7 @@ __noinline int reflected(ctx_t *ctx, struct work *w)
 	p = &w->packet;
 	number = named(ports_key(p->dport, p->sport, p->tag)) - 1;
 	c = conversation_of(number);
-	if (!c || c->state < STATE_ESTABLISHED)
+	if (!c || c->state < STATE_ESTABLISHED || c->mode == MODE_DSR) /* dsr: replies are not ours to judge */
 		return GO_ON;
 	reverse = c->server_tag == p->tag && c->server_port == p->sport && c->our_port == p->dport;
 	if (!reverse && (c->client_tag != p->tag || c->client_port != p->sport || c->service_port != p->dport))

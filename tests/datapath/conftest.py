@@ -14,7 +14,7 @@ import pytest
 from lb.bpf import run_packet
 from lb.datapath.objects import Datapath, Sizes
 from lb.datapath.program import Programmer
-from lb.model import Endpoint, Mode, Paths, Pick, Policy, Pool, Protocol, Service
+from lb.model import Address, Endpoint, Mode, Paths, Pick, Policy, Pool, Protocol, Service
 from tests.datapath.packets import Seen, parse
 
 CLONE_NEWNET = 0x40000000
@@ -74,21 +74,22 @@ def network() -> Iterator[str]:
 class Wire:
     """A datapath with a policy, and packets through it."""
 
-    def __init__(self, hook: str) -> None:
+    def __init__(self, hook: str, sizes: Sizes = SMALL) -> None:
         self.hook = hook
-        self.datapath = Datapath(sizes=SMALL, seed=0x9E3779B97F4A7C15)
+        self.datapath = Datapath(sizes=sizes, seed=0x9E3779B97F4A7C15)
         self.programmer = Programmer(self.datapath)
         self.reasons = {number: name for name, number in self.datapath.btf.enum("reason").items()}
 
     def apply(self, policy: Policy, dead: frozenset[str] = frozenset()) -> None:
         """Program a policy; endpoint addresses in ``dead`` do not answer."""
-        facing = {2: "10.11.0.1", 3: "10.12.0.1"}
+        facing = {
+            prefix: ip_address(prefix + "1") for prefix in ("10.11.0.", "10.12.0.", "fd00:2::", "fd00:3::")
+        }
 
-        def our(address: object) -> object:
-            text = str(address)
-            return next((ip_address(facing[i]) for i in facing if text.startswith(LINKS[i] + ".")), None)
+        def our(address: Address) -> Address | None:
+            return next((ours for prefix, ours in facing.items() if str(address).startswith(prefix)), None)
 
-        self.programmer.apply(policy, lambda _, address: str(address) not in dead, our)  # type: ignore[arg-type]
+        self.programmer.apply(policy, lambda _, address: str(address) not in dead, our)
 
     def send(self, packet: bytes) -> tuple[str, bytes]:
         """Verdict by name, and the packet as it left."""
