@@ -166,7 +166,17 @@ __noinline int adopt_direct(struct work *w)
 	return promote(h, INDEX_NUMBER(value), w->packet.tag);
 }
 
-/* Not in the table. */
+/* ABORT or SHUTDOWN COMPLETE with the T bit: its tag is not the receiver's, though with equal ports at both ends the
+ * table may have an association under it, of packets that go the other way.
+ */
+static __always_inline int reflects(const struct packet *p)
+{
+	__u32 type = p->chunk & 0xff;
+
+	return (type == CHUNK_ABORT || type == CHUNK_SHUTDOWN_COMPLETE) && p->chunk >> 8 & CHUNK_FLAG_T;
+}
+
+/* Not in the table, or not to be looked for there. */
 __noinline int miss(ctx_t *ctx, struct work *w)
 {
 	struct entry *entry;
@@ -182,13 +192,13 @@ __noinline int miss(ctx_t *ctx, struct work *w)
 	number = reply_handshake(w);
 	if (number != NO_SLOT)
 		return relay(ctx, w, number, 1);
-	if ((type == CHUNK_ABORT || type == CHUNK_SHUTDOWN_COMPLETE) && w->packet.chunk >> 8 & CHUNK_FLAG_T) {
+	if (reflects(&w->packet)) {
 		verdict = reflected(ctx, w);
 		if (verdict != GO_ON)
 			return verdict;
 	}
 	entry = overflowed();
-	if (!entry && type == CHUNK_COOKIE_ECHO && !adopt_direct(w))
+	if (!entry && (reflects(&w->packet) || (type == CHUNK_COOKIE_ECHO && !adopt_direct(w))))
 		entry = table_find(ports_key(w->packet.sport, w->packet.dport, w->packet.tag));
 	return entry ? established(ctx, &w->packet, entry) : out_of_the_blue(ctx, w);
 }
@@ -248,7 +258,7 @@ static __always_inline int sctp(ctx_t *ctx, const struct packet *p)
 {
 	struct entry *entry = NULL;
 
-	if (p->tag && !is_opening(p->chunk & 0xff))
+	if (p->tag && !is_opening(p->chunk & 0xff) && !reflects(p))
 		entry = table_find(ports_key(p->sport, p->dport, p->tag));
 	return entry ? established(ctx, p, entry) : sctp_slow(ctx, p);
 }

@@ -2,8 +2,20 @@
 
 import pytest
 
+from lb.model import Mode
 from tests.datapath.conftest import Wire, policy
-from tests.datapath.packets import COOKIE_ACK, COOKIE_ECHO, INIT_ACK, addresses, chunk, data, init, sctp
+from tests.datapath.packets import (
+    ABORT,
+    COOKIE_ACK,
+    COOKIE_ECHO,
+    INIT_ACK,
+    SHUTDOWN_COMPLETE,
+    addresses,
+    chunk,
+    data,
+    init,
+    sctp,
+)
 
 pytestmark = pytest.mark.root
 CLIENT, SECOND, VIP, SIBLING, SERVER, SERVER2 = (
@@ -62,4 +74,17 @@ def test_the_candidate_that_the_client_took_outlives_later_init_acks(wire: Wire)
     wire.through(sctp(CLIENT, VIP, PORT, PORT, TS, chunk(COOKIE_ECHO, b"cookie!!")))
     wire.through(sctp(SERVER, VIP, PORT, port, TC, chunk(COOKIE_ACK)))
     assert wire.through(sctp(CLIENT, VIP, PORT, PORT, TS, data())).dst == SERVER
+    assert wire.drops() == {}
+
+
+@pytest.mark.parametrize("mode", [Mode.FULLNAT, Mode.ONEARM, Mode.DNAT])
+@pytest.mark.parametrize("kind", [ABORT, SHUTDOWN_COMPLETE])
+def test_reflected_tag_is_not_taken_for_the_other_direction(wire: Wire, mode: Mode, kind: int) -> None:
+    """RFC 9260 §8.5.1: with one port at both ends `{Tc, ports}` is a key of the table, of packets to the client."""
+    wire.apply(policy(mode))
+    associate(wire)
+    seen = wire.through(sctp(CLIENT, VIP, PORT, PORT, TC, chunk(kind, flags=1)))
+    assert (seen.dst, seen.tag, seen.ok) == (SERVER, TC, True)
+    seen = wire.through(sctp(seen.dst, seen.src, PORT, seen.sport, TS, chunk(kind, flags=1)))
+    assert (seen.ends, seen.tag) == ((VIP, PORT, CLIENT, PORT), TS)
     assert wire.drops() == {}

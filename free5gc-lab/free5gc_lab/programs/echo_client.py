@@ -113,7 +113,8 @@ class EchoClient:
         if event.notice is Notice.UP:
             self.tracker.streams = min(self.words.streams, self.association.streams())
             took = round((time.monotonic() - self.started) * 1e3, 3)
-            record("up", ms=took, peers=self.association.peers(), locals=self.association.locals())
+            local = {"locals": self.association.locals(), "port": self.association.port()}
+            record("up", ms=took, peers=self.association.peers(), **local)
             self.next_send = time.monotonic()
         elif event.notice is Notice.LOST:
             self.over(f"lost {event.detail}", 1)

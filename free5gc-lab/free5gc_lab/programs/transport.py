@@ -179,6 +179,10 @@ class Association:
     def locals(self) -> list[str]:
         return sorted(address for address, _ in self.sock.getladdrs())
 
+    def port(self) -> int:
+        """The local port."""
+        return int(self.sock.getladdrs()[0][1])
+
     def primary(self) -> str:
         return str(self.sock.get_status().primary.sockaddr[0])
 
