@@ -45,6 +45,7 @@ need libsctp-dev test -e /usr/include/netinet/sctp.h
 need python3-dev python_has Python.h
 need python3-venv python_has ensurepip
 need iproute2 command -v ip
+need iputils-ping command -v ping
 need ethtool command -v ethtool
 need nftables command -v nft
 need kmod command -v modprobe
