@@ -3,6 +3,7 @@
 import re
 import sys
 import tomllib
+from itertools import chain
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -19,7 +20,7 @@ def problems() -> list[str]:
     lock = (ROOT / "requirements.lock").read_text()
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     locked = {requirement_name(line) for line in lock.splitlines() if re.match(r"[a-z0-9]", line)}
-    wanted = [*project["dependencies"], *project["optional-dependencies"]["dev"]]
+    wanted = [*project["dependencies"], *chain.from_iterable(project["optional-dependencies"].values())]
     found = [f"{name} is not locked" for name in map(requirement_name, wanted) if name not in locked]
     if re.search(r"--(extra-)?index-url|https?://", lock):
         found.append("requirements.lock names a package index: lock versions and hashes only")

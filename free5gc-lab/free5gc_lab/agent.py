@@ -19,7 +19,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from .netns import NETNS_DIR, setns
-from .programs import options
 
 PORT = 7777
 MAX_LINE = 1 << 24
@@ -223,6 +222,8 @@ def become(host: str, pipes: tuple[int, int, int], main: Callable[[], int]) -> N
 
 
 async def run(address: str) -> None:
+    from .programs import options  # noqa: PLC0415  # needs pysctp, which this module's importers may lack
+
     agent = Agent()
     options.parser("", port=0)  # has argparse import and compile what every program would
     gc.freeze()

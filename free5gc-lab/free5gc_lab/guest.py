@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 from . import agent, netns
@@ -53,6 +54,8 @@ def check_machine() -> None:
     for command, package in ((KERNEL, "user-mode-linux"), ("ip", "iproute2"), ("modprobe", "kmod")):
         if not shutil.which(command, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"):
             raise LabPrerequisiteError(f"{command!r} is missing: apt-get install {package}")
+    if not find_spec("sctp"):
+        raise LabPrerequisiteError("the Python package pysctp is missing: pip install 'telco-lb[lab]'")
 
 
 class Guest:

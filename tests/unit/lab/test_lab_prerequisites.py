@@ -2,6 +2,8 @@
 
 import os
 import shutil
+import subprocess
+import sys
 
 import free5gc_lab
 import pytest
@@ -28,6 +30,15 @@ def test_missing_package_is_named(monkeypatch: pytest.MonkeyPatch, command: str,
     monkeypatch.setattr(shutil, "which", which)
     with pytest.raises(LabPrerequisiteError, match=f"^'{command}' is missing: apt-get install {package}$"):
         guest.check_machine()
+
+
+def test_missing_python_package_is_named() -> None:
+    """The wheel comes without the lab's one compiled dependency; the lab still says what it lacks."""
+    code = "import sys; sys.modules['sctp'] = None; from telco.cli import main; main()"
+    words = [sys.executable, "-c", code, "lab", "run", "demo"]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert done.stderr == "telco: the Python package pysctp is missing: pip install 'telco-lb[lab]'\n"
+    assert done.returncode == 4
 
 
 def test_unknown_scenario_lists_the_known() -> None:
