@@ -2,11 +2,17 @@
 
 import ipaddress
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, ClassVar
 
 import yaml
-from pydantic import Field, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import BeforeValidator, Field, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    InitSettingsSource,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
 
 from lb.datapath.attach import Attach
 from telco.errors import ConfigError
@@ -14,12 +20,24 @@ from telco.errors import ConfigError
 DEFAULT_FILE = Path("/etc/telco-lb/telco.yaml")
 
 
+def _names(value: object) -> object:
+    return [name for name in value.replace(",", " ").split() if name] if isinstance(value, str) else value
+
+
+class _Sources:
+    file: ClassVar[dict[str, Any]] = {}  # the library asks a class for its sources, not an instance
+
+
 class Config(BaseSettings):
-    """Settings of `telco serve`."""
+    """Settings of `telco serve`: options before the environment before the file, which is ``file``."""
 
     model_config = SettingsConfigDict(env_prefix="TELCO_", extra="forbid")
 
-    interfaces: list[str] = Field(
+    def __init__(self, file: dict[str, Any] | None = None, **options: Any) -> None:
+        _Sources.file = file or {}
+        super().__init__(**options)
+
+    interfaces: Annotated[list[str], NoDecode, BeforeValidator(_names)] = Field(
         default=[], description="where traffic arrives, clients' and endpoints' side"
     )
     attach: Attach = Attach.AUTO
@@ -37,6 +55,18 @@ class Config(BaseSettings):
     services: Annotated[int, Field(ge=16, le=1_048_576)] = 131_072
     max_body_mb: Annotated[int, Field(ge=1, le=1024)] = 64
     requests_per_second: Annotated[int, Field(ge=1)] = 200
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Who comes first."""
+        return init_settings, env_settings, InitSettingsSource(settings_cls, init_kwargs=_Sources.file)
 
     def check(self) -> "Config":
         """Refuse to listen beyond the machine unprotected. Raises ConfigError."""
@@ -67,19 +97,27 @@ class Config(BaseSettings):
         return host.strip("[]"), int(port)
 
 
+def _read(path: Path) -> dict[str, Any]:
+    """The settings in a file. Raises ConfigError."""
+    try:
+        values = yaml.safe_load(path.read_bytes()) or {}
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise ConfigError(f"{path}: {' '.join(str(error).split())}") from error
+    if not isinstance(values, dict) or not all(isinstance(name, str) for name in values):
+        raise ConfigError(f"{path}: settings are `name: value` lines")
+    unknown = [name for name in values if name not in Config.model_fields]
+    if unknown:
+        known = ", ".join(Config.model_fields)
+        raise ConfigError(f"{path}: {unknown[0]}: no such setting; {known} are known")
+    return values
+
+
 def load(file: Path | None = None, **overrides: object) -> Config:
     """Settings from a file (the default one if there is none named and it exists). Raises ConfigError."""
     path = file or DEFAULT_FILE
-    values: object = {}
-    if file or path.exists():
-        try:
-            values = yaml.safe_load(path.read_text()) or {}
-        except (OSError, yaml.YAMLError) as error:
-            raise ConfigError(f"{path}: {' '.join(str(error).split())}") from error
-    if not isinstance(values, dict):
-        raise ConfigError(f"{path}: settings are `name: value` lines")
+    values = _read(path) if file or path.exists() else {}
     try:
-        return Config(**(values | {name: value for name, value in overrides.items() if value})).check()
+        return Config(values, **{name: value for name, value in overrides.items() if value}).check()
     except ValidationError as error:
         found = error.errors(include_url=False)[0]
         where = ".".join(map(str, found["loc"]))

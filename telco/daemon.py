@@ -2,54 +2,31 @@
 
 import asyncio
 import gc
-import grp
 import logging
-import os
 import signal
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from pathlib import Path
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from typing import Any
 
 import uvicorn
 
 from lb.datapath.engine import Engine
 from lb.datapath.objects import Sizes
+from lb.datapath.pins import prepare
 from lb.net.vips import Vips
+from telco import host
 from telco.api.app import create_app
 from telco.api.guard import Guard
 from telco.api.hub import Hub
 from telco.config import Config
 from telco.keeper import Keeper
 from telco.node import Node
+from telco.policy import Limits
 from telco.store import Store
 
-GROUP = "telco"
 log = logging.getLogger("telco")
-
-
-def _unix_socket(path: Path) -> socket.socket:
-    """A socket that owner and group may use, and nobody else."""
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o750)
-    path.unlink(missing_ok=True)
-    made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    before = os.umask(0o117)
-    try:
-        made.bind(str(path))
-        made.listen()  # whoever dials early waits, and is not refused
-    finally:
-        os.umask(before)
-    with suppress(KeyError):  # no such group: root's alone
-        os.chown(path, -1, grp.getgrnam(GROUP).gr_gid)
-    return made
-
-
-def _tcp_socket(config: Config) -> socket.socket:
-    host, port = config.address()
-    made = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
-    made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    made.bind((host, port))
-    return made
 
 
 class _Server(uvicorn.Server):
@@ -92,7 +69,33 @@ def _report(node: Node, hub: Hub) -> None:
     hub.publish(events)
 
 
-async def _run(config: Config, node: Node, keeper: Keeper) -> None:
+@dataclass(slots=True)
+class _Held:
+    """What this process alone has while it runs; taken before the datapath is touched."""
+
+    config: Config
+    locks: list[int] = field(default_factory=list)
+    sockets: list[socket.socket] = field(default_factory=list)
+
+    def take(self) -> None:
+        """All of it. Raises HostError."""
+        host.privileges()
+        host.tls(self.config)
+        prepare(self.config.pin_dir)
+        self.locks += [host.lock(directory) for directory in (self.config.state_dir, self.config.pin_dir)]
+        self.sockets.append(host.unix_socket(self.config.socket))
+        if self.config.listen:
+            self.sockets.append(host.tcp_socket(self.config))
+
+    def give_back(self) -> None:
+        """The socket's name too, if it is ours."""
+        if self.sockets:
+            self.config.socket.unlink(missing_ok=True)
+        for held in self.sockets:
+            held.close()
+
+
+async def _run(config: Config, node: Node, keeper: Keeper, sockets: list[socket.socket]) -> None:
     engine = node.engine
     hub = Hub(lambda on: engine.trace(on=on))
     app = Guard(
@@ -103,17 +106,17 @@ async def _run(config: Config, node: Node, keeper: Keeper) -> None:
     )
     loop = asyncio.get_running_loop()
     loop.add_reader(engine.fileno(), _report, node, hub)
-    listeners = [
-        (_Server(uvicorn.Config(app, log_config=None, access_log=False)), _unix_socket(config.socket))
-    ]
-    if config.listen:
-        tls = (
-            {"ssl_certfile": config.tls_certificate, "ssl_keyfile": config.tls_key}
-            if config.tls_certificate
-            else {}
+    listeners = []
+    for listener in sockets:
+        listener.listen()  # not before the policy is applied
+        secure = config.tls_certificate is not None and listener.family != socket.AF_UNIX
+        tls: dict[str, Any] = (
+            {"ssl_certfile": config.tls_certificate, "ssl_keyfile": config.tls_key} if secure else {}
         )
-        server = _Server(uvicorn.Config(app, log_config=None, access_log=False, **tls))  # type: ignore[arg-type]
-        listeners.append((server, _tcp_socket(config)))
+        settings = uvicorn.Config(
+            app, log_config=None, access_log=False, proxy_headers=False, server_header=False, **tls
+        )
+        listeners.append((_Server(settings), listener))
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, _stop_all, [server for server, _ in listeners])
     beside = [asyncio.create_task(work) for work in (_sweep(engine), node.run())]
@@ -135,20 +138,24 @@ def _calm_collector() -> None:
 def serve(config: Config) -> None:
     """Run until told to stop. The datapath stays and goes on forwarding; the next start adopts it."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-    store = Store(config.state_dir)
-    engine = Engine(
-        config.interfaces,
-        attach=config.attach,
-        pins=config.pin_dir,
-        sizes=Sizes(conversations=config.associations, services=config.services),
-        netns=config.netns,
-    )
-    node = Node(engine, Vips(config.state_dir / "vips.json", netns=config.netns), netns=config.netns)
-    keeper = Keeper(store, node)
-    _calm_collector()
-    try:
-        asyncio.run(_run(config, node, keeper))
-    finally:
-        config.socket.unlink(missing_ok=True)
-        engine.close()
-        store.close()
+    held = _Held(config)
+    with ExitStack() as stack:
+        stack.callback(held.give_back)
+        held.take()
+        store = Store(config.state_dir)
+        stack.callback(store.close)
+        vips = Vips(config.state_dir / "vips.json", netns=config.netns)
+        engine = Engine(
+            config.interfaces,
+            attach=config.attach,
+            pins=config.pin_dir,
+            sizes=Sizes(conversations=config.associations, services=config.services),
+            netns=config.netns,
+        )
+        stack.callback(engine.close)
+        node = Node(engine, vips, netns=config.netns)
+        sizes = engine.datapath.sizes
+        limits = Limits(services=sizes.services, endpoints=sizes.endpoints, vip_ports=sizes.entries()["vips"])
+        keeper = Keeper(store, node, limits)
+        _calm_collector()
+        asyncio.run(_run(config, node, keeper, held.sockets))

@@ -5,6 +5,7 @@ TelcoError
 ├── ConflictError     somebody else changed the policy meanwhile
 ├── NotFoundError     no such kind or resource
 ├── StoreError        the state directory cannot be read or written
+├── HostError         the machine lacks something, or another process has it
 └── ConfigError       the daemon's own settings
 """
 
@@ -48,6 +49,10 @@ class NotFoundError(TelcoError):
 
 class StoreError(TelcoError):
     """One sentence about the file and the reason."""
+
+
+class HostError(TelcoError):
+    """One sentence about what is missing, or who has it."""
 
 
 class ConfigError(TelcoError):

@@ -1,5 +1,6 @@
 """The one writer: checks a change, makes it durable, has the engine apply it; or changes nothing."""
 
+import logging
 import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -7,11 +8,13 @@ from typing import Protocol
 
 from lb.model import Policy
 from telco.errors import ConflictError, NotFoundError
-from telco.policy import build
+from telco.policy import Limits, build
 from telco.resources import KINDS, Resource, check, encode
 from telco.store import Store
 
 Key = tuple[str, str]
+LOGGED = 100  # steps of one change
+log = logging.getLogger("telco")
 
 
 class Applies(Protocol):
@@ -48,15 +51,17 @@ def kind_of(text: str) -> str:
 
 
 class Keeper:
-    """Desired state: in the store, in memory, in the datapath."""
+    """Desired state: in the store, in memory, in the datapath. ``applied``: all three agree."""
 
-    def __init__(self, store: Store, engine: Applies) -> None:
+    def __init__(self, store: Store, engine: Applies, limits: Limits | None = None) -> None:
         self._store = store
         self._engine = engine
+        self._limits = limits or Limits()
         self._lock = threading.Lock()
         self.resources = _by_key(check(store.load()))
-        self.policy, self.warnings = build(self.resources.values())
+        self.policy, self.warnings = build(self.resources.values(), self._limits)
         engine.apply(self.policy)
+        self.applied = True
 
     @property
     def revision(self) -> int:
@@ -95,7 +100,7 @@ class Keeper:
         if not prune:
             keys = {(resource.kind, resource.name) for resource in wanted}
             wanted += [r for key, r in self.resources.items() if key not in keys]
-        _, warnings = build(wanted)
+        _, warnings = build(wanted, self._limits)
         steps = tuple(_steps(self.resources, _by_key(wanted)))
         return Applied(revision=self.revision, steps=steps, warnings=tuple(warnings))
 
@@ -108,17 +113,38 @@ class Keeper:
                     f"If-Match: revision {expected} was given, the policy is at {self.revision}"
                 )
             wanted = change(self.resources)
-            policy, warnings = build(wanted)
+            policy, warnings = build(wanted, self._limits)
             before, after = self.resources, _by_key(wanted)
-            revision = self._store.replace(map(_row, wanted))
-            try:
-                self._engine.apply(policy)
-            except Exception:
-                self._store.replace(map(_row, before.values()))
-                self._engine.apply(self.policy)
-                raise
-            self.resources, self.policy, self.warnings = after, policy, warnings
-            return Applied(revision=revision, steps=tuple(_steps(before, after)), warnings=tuple(warnings))
+            steps = tuple(_steps(before, after))
+            revision = self.revision
+            if steps or not self.applied:
+                revision = self._commit(wanted, policy, revision)
+            self.resources, self.policy, self.warnings, self.applied = after, policy, warnings, True
+            _tell(revision, steps, warnings)
+            return Applied(revision=revision, steps=steps, warnings=tuple(warnings))
+
+    def _commit(self, wanted: list[Resource], policy: Policy, revision: int) -> int:
+        """Durable, then in the datapath; or as before, revision and all."""
+        made = self._store.replace(map(_row, wanted))
+        try:
+            self._engine.apply(policy)
+        except Exception as error:
+            log.warning("refused revision=%d reason=%s", made, error)
+            self.applied = False
+            self._store.replace(map(_row, self.resources.values()), revision)
+            self._engine.apply(self.policy)
+            self.applied = True
+            raise
+        return made
+
+
+def _tell(revision: int, steps: tuple[Step, ...], warnings: Iterable[str]) -> None:
+    for step in steps[:LOGGED]:
+        log.info("policy revision=%d %s %s/%s", revision, step.action, step.kind, step.name)
+    if len(steps) > LOGGED:
+        log.info("policy revision=%d and %d steps more", revision, len(steps) - LOGGED)
+    for warning in warnings:
+        log.warning("policy revision=%d warning=%s", revision, warning)
 
 
 def _by_key(resources: Iterable[Resource]) -> dict[Key, Resource]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from itertools import pairwise
 
+from lb.datapath.records import prefixes
 from lb.model import (
     Address,
     Endpoint,
@@ -19,12 +20,27 @@ from lb.model import (
     Service,
     Timeouts,
 )
+from telco.document import short
 from telco.errors import PolicyError, Problem
-from telco.resources import PoolResource, Resource, ServiceResource, TimeoutsSpec
+from telco.resources import MAX_PROBLEMS, PoolResource, Resource, ServiceResource, TimeoutsSpec
 
-MAX_SERVICES = 131_072
 DEFAULT_TIMEOUTS = Timeouts()
 BENCHMARK = ip_network("198.18.0.0/15")
+NOBODY = (
+    ip_network("0.0.0.0/8"),
+    ip_network("240.0.0.0/4"),
+)  # RFC 1122 §3.2.1.3, RFC 1112 §4: no host has these
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """How much one datapath holds; told before anything is applied, instead of by a map that is full."""
+
+    services: int = 131_072
+    endpoints: int = 8_192
+    vip_ports: int = 524_288  # a VIP with a port, or with each part of a range that is a power of two
+    allowed_sources: int = 131_072
+    rings: int = 4_096  # of a pool and a pick
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +61,13 @@ class _Checker:
         self._good: dict[str, _Checked] = {}
 
     def bad(self, field: str, value: object, allowed: str) -> None:
-        self.problems.append(Problem(field=field, value=str(value), allowed=allowed))
+        if len(self.problems) < MAX_PROBLEMS:
+            shown = value if isinstance(value, str) else short(value)
+            self.problems.append(Problem(field=field, value=shown, allowed=allowed))
+
+    def at_most(self, field: str, count: int, limit: int) -> None:
+        if count > limit:
+            self.bad(field, count, f"at most {limit} in all")
 
     def addresses(self, texts: list[str], field: str) -> list[_Checked]:
         """The good ones among them; the others are problems."""
@@ -60,9 +82,18 @@ class _Checker:
         try:
             found = ip_address(text)
         except ValueError:
-            self.bad(field, text, "an IPv4 or IPv6 address is allowed")
+            self.bad(field, short(text), "an IPv4 or IPv6 address is allowed")
             return None
-        if found.is_multicast or found.is_unspecified or found.is_loopback or found.is_link_local:
+        if isinstance(found, IPv6Address) and (found.ipv4_mapped or found.scope_id):
+            self.bad(field, text, "an IPv4 address as such, or an IPv6 address without a zone, is allowed")
+            return None
+        if (
+            found.is_multicast
+            or found.is_unspecified
+            or found.is_loopback
+            or found.is_link_local
+            or any(found in network for network in NOBODY)
+        ):
             self.bad(field, text, "a unicast address that others can reach is allowed")
             return None
         benchmark = isinstance(found, IPv4Address) and found in BENCHMARK
@@ -73,12 +104,12 @@ class _Checker:
         try:
             return ip_network(text, strict=False)
         except ValueError:
-            self.bad(field, text, "a prefix such as 10.0.0.0/8 is allowed")
+            self.bad(field, short(text), "a prefix such as 10.0.0.0/8 is allowed")
             return None
 
 
-def build(resources: Iterable[Resource]) -> tuple[Policy, list[str]]:
-    """The policy and its warnings. Raises PolicyError with every problem."""
+def build(resources: Iterable[Resource], limits: Limits | None = None) -> tuple[Policy, list[str]]:
+    """The policy and its warnings. Raises PolicyError with what is wrong, a hundred problems of it."""
     checker = _Checker()
     pools: dict[str, Pool] = {}
     services: dict[str, Service] = {}
@@ -97,11 +128,37 @@ def build(resources: Iterable[Resource]) -> tuple[Policy, list[str]]:
     for service in services.values():
         _fits(service, pools, families, checker)
     _ports_apart(services.values(), checker)
-    if len(services) > MAX_SERVICES:
-        checker.bad("services", len(services), f"at most {MAX_SERVICES}")
+    _within(pools, services, limits or Limits(), checker)
     if checker.problems:
         raise PolicyError(checker.problems)
     return Policy(pools=pools, services=services), checker.warnings
+
+
+def _within(
+    pools: Mapping[str, Pool], services: Mapping[str, Service], limits: Limits, checker: _Checker
+) -> None:
+    """What is wanted has room in the datapath's maps."""
+    found = services.values()
+    parts = (
+        len(s.vips) * (1 if s.port == s.last_port else sum(1 for _ in prefixes(s.port, s.last_port)))
+        for s in found
+    )
+    checker.at_most("services", len(found), limits.services)
+    checker.at_most("endpoints", sum(len(pool.endpoints) for pool in pools.values()), limits.endpoints)
+    checker.at_most("VIPs and ports", sum(parts), limits.vip_ports)
+    checker.at_most("allowed_sources", sum(len(s.allowed_sources) for s in found), limits.allowed_sources)
+    checker.at_most("pools and picks", len({(s.pool, s.pick) for s in found}), limits.rings)
+
+
+def _apart(endpoints: Iterable[Endpoint], where: str, checker: _Checker) -> None:
+    """No two endpoints of a pool are one server: its tags and ports would be counted and freed twice."""
+    taken: dict[tuple[Address, int], str] = {}
+    for endpoint in endpoints:
+        for address in endpoint.addresses:
+            other = taken.setdefault((address, endpoint.port), endpoint.name)
+            if other != endpoint.name:
+                field = f"{where}.endpoints[{endpoint.name}].addresses"
+                checker.bad(field, str(address), f"an address and port that {other!r} does not have")
 
 
 def _pool(resource: PoolResource, checker: _Checker) -> Pool:
@@ -120,6 +177,7 @@ def _pool(resource: PoolResource, checker: _Checker) -> Pool:
         endpoints[one.name] = Endpoint(
             name=one.name, addresses=addresses, port=one.port, weight=one.weight, admin=one.admin
         )
+    _apart(endpoints.values(), where, checker)
     several = any(len(endpoint.addresses) > 1 for endpoint in endpoints.values())
     return Pool(
         name=resource.name,
@@ -137,8 +195,6 @@ def _service(resource: ServiceResource, checker: _Checker) -> Service | None:
         checker.network(text, f"{where}.allowed_sources[{i}]") for i, text in enumerate(spec.allowed_sources)
     ]
     first, last = spec.port
-    if not (0 <= first <= last <= 65_535) or (first == 0 and last != 65_535):
-        checker.bad(f"{where}.port", f"{first}-{last}", "1 to 65535, lower port first, or any")
     if len(set(vips)) < len(vips):
         checker.bad(f"{where}.vips", ", ".join(spec.vips), "each VIP once")
     _scopes(checked, where, checker)
@@ -193,6 +249,12 @@ def _fits(
         checker.bad(
             f"Service/{service.name}.spec.mode", service.mode, f"dnat or fullnat for {service.protocol}"
         )
+    own = set(service.vips)
+    for endpoint in pools[service.pool].endpoints:
+        if not own.isdisjoint(endpoint.addresses):
+            both = ", ".join(str(address) for address in endpoint.addresses if address in own)
+            field = f"Pool/{service.pool}.spec.endpoints[{endpoint.name}].addresses"
+            checker.bad(field, both, f"an address that is no VIP of {service.name}, which would call itself")
     if service.mode is Mode.DSR:
         return
     versions = {vip.version for vip in service.vips}
@@ -219,6 +281,5 @@ def _ports_apart(services: Iterable[Service], checker: _Checker) -> None:
         for (_, last, one), (port, _, other) in pairwise(listed):
             if port <= last:
                 field = f"Service/{other}.spec.vips"
-                checker.bad(
-                    field, f"{vip} {protocol} port {port}", f"a VIP and port that {one!r} does not have"
-                )
+                value, allowed = f"{vip} {protocol} port {port}", f"a VIP and port that {one!r} does not have"
+                checker.bad(field, value, allowed)

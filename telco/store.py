@@ -2,7 +2,8 @@
 
 import json
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -33,33 +34,50 @@ class Store:
         except OSError as error:
             raise StoreError(f"state directory {directory} cannot be used: {error.strerror}") from error
         except sqlite3.Error as error:
-            raise StoreError(
-                f"{self.path} cannot be used ({error}): restore it from a backup, or move it away to start empty"
-            ) from error
+            full = getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_FULL
+            advice = "make room there" if full else "restore it from a backup, or move it away to start empty"
+            raise StoreError(f"{self.path} cannot be used ({error}): {advice}") from error
 
     @property
     def revision(self) -> int:
         """Raised by every write."""
-        return int(self._database.execute("SELECT number FROM revision").fetchone()[0])
+        with self._said("read"):
+            return int(self._database.execute("SELECT number FROM revision").fetchone()[0])
 
     def load(self) -> list[dict[str, Any]]:
         """Every resource."""
-        rows = self._database.execute("SELECT body FROM resources ORDER BY kind, name")
-        return [json.loads(body) for (body,) in rows]
-
-    def replace(self, rows: Iterable[tuple[str, str, str]]) -> int:
-        """Make these the whole policy (kind, name, JSON of each), or nothing if it fails; gives the new revision."""
         try:
-            self._database.execute("BEGIN IMMEDIATE")
-            self._database.execute("DELETE FROM resources")
-            self._database.executemany("INSERT INTO resources VALUES (?, ?, ?)", rows)
-            self._database.execute("UPDATE revision SET number = number + 1")
-            self._database.execute("COMMIT")
-        except sqlite3.Error as error:
+            with self._said("read"):
+                rows = self._database.execute("SELECT body FROM resources ORDER BY kind, name").fetchall()
+            return [json.loads(body) for (body,) in rows]
+        except (ValueError, TypeError) as error:
+            raise StoreError(
+                f"{self.path} holds a resource that is no JSON: restore it from a backup"
+            ) from error
+
+    def replace(self, rows: Iterable[tuple[str, str, str]], revision: int | None = None) -> int:
+        """Make these the whole policy (kind, name, JSON of each), or nothing if it fails; gives the new revision.
+
+        With ``revision`` it is put back as it was then: what it was changed to did not come true.
+        """
+        try:
+            with self._said("written"):
+                self._database.execute("BEGIN IMMEDIATE")
+                self._database.execute("DELETE FROM resources")
+                self._database.executemany("INSERT INTO resources VALUES (?, ?, ?)", rows)
+                self._database.execute("UPDATE revision SET number = coalesce(?, number + 1)", (revision,))
+                self._database.execute("COMMIT")
+        finally:
             if self._database.in_transaction:
                 self._database.execute("ROLLBACK")
-            raise StoreError(f"{self.path} could not be written ({error}): nothing was changed") from error
         return self.revision
+
+    @contextmanager
+    def _said(self, what: str) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise StoreError(f"{self.path} could not be {what} ({error}): nothing was changed") from error
 
     def close(self) -> None:
         """Let go of the file."""

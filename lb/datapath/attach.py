@@ -110,6 +110,7 @@ class Hooks:
         self._programs = {"xdp": xdp, "tc": tc}
         self._pins = pins
         self._links: dict[tuple[str, str], int] = {}
+        self._new: set[tuple[str, str]] = set()  # of the links, those that nobody had before us
         self._filters: dict[str, int] = {}  # interface → its number, where there are no TCX links
 
     def attach(self, interface: str, mode: Attach) -> list[str]:
@@ -164,8 +165,14 @@ class Hooks:
         if link is None:
             return
         self._links[interface, hook] = link
+        self._new.add((interface, hook))
         if self._pins:
             pin(link, self._pins / f"link_{hook}_{interface}")
+
+    def undo(self) -> None:
+        """Take away what this process hung, and leave what it adopted: traffic goes through that."""
+        self._links = {at: link for at, link in self._links.items() if at in self._new}
+        self.detach()
 
     def detach(self) -> None:
         """Take every link away, pins too."""

@@ -11,10 +11,10 @@ from pathlib import Path
 from pyroute2 import IPRoute
 from pyroute2.netlink.exceptions import NetlinkError
 
-from lb.bpf import RingBuffer
+from lb.bpf import BpfError, RingBuffer
 from lb.datapath.attach import Attach, Hooks, inside
 from lb.datapath.objects import Datapath, Sizes
-from lb.datapath.pins import prepare
+from lb.datapath.pins import prepare, unpin
 from lb.datapath.program import Programmer
 from lb.datapath.read import AssociationRow, Reader, Totals
 from lb.datapath.records import endpoint_name, unmapped
@@ -93,10 +93,22 @@ class Engine:
         self._services = self.programmer.service_names
         self._endpoints: dict[int, str] = {}
         self._hooks = Hooks(self.datapath.programs["telco_xdp"], self.datapath.programs["telco_tc"], pins)
-        with inside(netns):
-            self.hooks = {interface: self._hooks.attach(interface, attach) for interface in interfaces}
-            for interface in self.hooks:
-                _allow_forwarding(interface)
+        try:
+            with inside(netns):
+                self.hooks = {interface: self._hooks.attach(interface, attach) for interface in interfaces}
+                for interface in self.hooks:
+                    _allow_forwarding(interface)
+        except BpfError:
+            self._undo(pins)
+            raise
+
+    def _undo(self, pins: Path | None) -> None:
+        """A start that fails leaves the machine as it was: an earlier process's datapath goes on, ours is gone."""
+        self._hooks.undo()
+        adopted = self.adopted
+        self.close()
+        if pins and not adopted:
+            unpin(pins)
 
     @property
     def adopted(self) -> bool:

@@ -20,13 +20,32 @@ def _is_bpffs(path: Path) -> bool:
 
 
 def prepare(path: Path) -> None:
-    """Make the directory, on a BPF file system: one is mounted at its parent where there is none."""
+    """Make the directory, on a BPF file system: one is mounted at its parent where that is an empty directory.
+
+    Raises BpfError.
+    """
     parent = path.parent
-    parent.mkdir(parents=True, exist_ok=True)
-    target = str(parent).encode()
-    if not _is_bpffs(parent) and _libc.mount(b"bpf", target, b"bpf", 0, b"mode=0700"):
-        raise BpfError(f"mount a BPF file system at {parent}", ctypes.get_errno())
-    path.mkdir(mode=0o700, exist_ok=True)
+    try:
+        parent.mkdir(parents=True, exist_ok=True)
+        if not _is_bpffs(parent):
+            _mount(parent)
+        path.mkdir(mode=0o700, exist_ok=True)
+    except OSError as error:
+        raise BpfError(f"pin directory {path} cannot be made", error.errno or 0) from error
+
+
+def _mount(place: Path) -> None:
+    if any(place.iterdir()):  # it would hide what is there
+        raise BpfError(f"{place} is no BPF file system and not empty: name a pin directory in /sys/fs/bpf")
+    if _libc.mount(b"bpf", str(place).encode(), b"bpf", 0, b"mode=0700"):
+        raise BpfError(f"mount a BPF file system at {place}", ctypes.get_errno())
+
+
+def unpin(path: Path) -> None:
+    """Remove a directory of pins; what nothing else holds ends."""
+    for name in list(path.iterdir()):
+        name.unlink()
+    path.rmdir()
 
 
 def pin(descriptor: int, path: Path) -> None:

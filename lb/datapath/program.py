@@ -252,17 +252,23 @@ class Programmer:
         changed = [key for key, value in wanted.items() if written.get(key) != value]
         target = self._targets[name]
         values = [wanted[key] for key in changed]
-        if _one_by_one(target):
-            for key, value in zip(changed, values, strict=True):
-                target.update(key, value)
-        elif changed:
-            try:
+        try:
+            if _one_by_one(target):
+                for key, value in zip(changed, values, strict=True):
+                    target.update(key, value)
+            elif changed:
                 target.update_batch(changed, values)
-            except BpfError:
-                if isinstance(target, VipTable):  # those that found room are there
-                    written |= target.items()
-                raise
+        except BpfError:
+            self._written[name] = self._there(name, changed)  # some of them are
+            raise
         written.update(zip(changed, values, strict=True))
+
+    def _there(self, name: str, keys: Iterable[bytes]) -> dict[bytes, bytes]:
+        """What a map holds after a write that stopped halfway, so that the next one puts it right."""
+        target = self._targets[name]
+        if not isinstance(target, VipTable) and target.info.type == MapType.ARRAY:
+            return self._written[name] | {key: target[int.from_bytes(key, "little")] for key in keys}
+        return target.items()
 
     def _erase(self, name: str, keys: Iterable[bytes]) -> None:
         gone, target, written = list(keys), self._targets[name], self._written[name]

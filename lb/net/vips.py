@@ -7,7 +7,6 @@ service asked for it is its owner's, and is neither announced nor removed.
 import json
 import logging
 import threading
-from contextlib import suppress
 from dataclasses import dataclass
 from errno import EADDRNOTAVAIL, EEXIST
 from ipaddress import IPv4Interface, IPv6Interface, ip_address, ip_interface
@@ -22,7 +21,12 @@ from lb.net.announce import announce
 
 log = logging.getLogger(__name__)
 LOOPBACK = "lo"
+REPAIR = "move it away; VIPs that it lists stay until `ip address del`"
 NODAD = 0x02  # IFA_F_NODAD: the address is ours by policy, and must answer at once
+
+
+class JournalError(Exception):
+    """One sentence about the journal and what is wrong with it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,16 +57,23 @@ class Vips:
         self._lock = threading.Lock()  # policies and the kernel's changes come from several threads
 
     def _read(self) -> dict[Address, str]:
-        with suppress(FileNotFoundError):
-            return {ip_address(text): name for text, name in json.loads(self._journal.read_text()).items()}
-        return {}
+        try:
+            journal = json.loads(self._journal.read_text())
+            return {ip_address(text): str(name) for text, name in journal.items()}
+        except FileNotFoundError:
+            return {}
+        except (ValueError, AttributeError, OSError) as error:
+            raise JournalError(f"{self._journal} cannot be read ({error}): {REPAIR}") from error
 
     def _write(self) -> None:
         """Whole or not at all: removal depends on it."""
         text = json.dumps({str(address): name for address, name in self.held.items()}, indent=1)
         beside = self._journal.with_suffix(".new")
-        beside.write_text(text)
-        beside.replace(self._journal)
+        try:
+            beside.write_text(text)
+            beside.replace(self._journal)
+        except OSError as error:
+            raise JournalError(f"{self._journal} cannot be written ({error.strerror})") from error
 
     def apply(self, policy: Policy) -> None:
         """Assign what the policy wants, then remove what it no longer wants. An address that fails is logged."""

@@ -63,8 +63,10 @@ def test_paths_default_to_what_the_endpoints_have() -> None:
     assert made(pool(endpoints=one))[0].pools["amf"].paths is Paths.SINGLE
 
 
+WEIGHT = "Pool/amf.spec.endpoints[0].weight"
+TWINS = [{"name": "a", "addresses": ["10.0.0.1"]}, {"name": "b", "addresses": ["10.0.0.2", "10.0.0.1"]}]
 BAD = [
-    (service(colour="red"), "Service/n2.spec.colour", "Extra inputs are not permitted"),
+    (service(colour="red"), "Service/n2.spec.colour", "no such field; vips, protocol, port,"),
     (service(vips=["10.100.0.300"]), "Service/n2.spec.vips[0]", "an IPv4 or IPv6 address is allowed"),
     (service(vips=["224.0.0.1"]), "Service/n2.spec.vips[0]", "a unicast address"),
     (service(vips=["127.0.0.1"]), "Service/n2.spec.vips[0]", "a unicast address"),
@@ -72,7 +74,7 @@ BAD = [
     (service(vips=[f"10.100.0.{i}" for i in range(1, 10)]), "Service/n2.spec.vips", "at most 8 items"),
     (service(vips=["10.100.0.1", "10.100.0.1"]), "Service/n2.spec.vips", "each VIP once"),
     (service(port=70000), "Service/n2.spec.port", "1 to 65535"),
-    (service(port="9-5"), "Service/n2.spec.port", "lower port first"),
+    (service(port="9-5"), "Service/n2.spec.port", "lower first"),
     (service(port="http"), "Service/n2.spec.port", "a port is 1 to 65535"),
     (service(pool="upf"), "Service/n2.spec.pool", "a pool of this policy: amf"),
     (service(mode="nat"), "Service/n2.spec.mode", "'dnat', 'onearm', 'fullnat' or 'dsr'"),
@@ -96,13 +98,37 @@ BAD = [
     ),
     ({"kind": "Router", "name": "r", "spec": {}}, "Router/r", "'Pool', 'Service'"),
     ({"kind": "Service", "spec": {}}, "resource 3.name", "Field required"),
+    (service(vips=["::ffff:10.0.0.1"]), "Service/n2.spec.vips[0]", "an IPv4 address as such"),
+    (service(vips=["2001:db8::1%eth0"]), "Service/n2.spec.vips[0]", "without a zone"),
+    (service(vips=["255.255.255.255"]), "Service/n2.spec.vips[0]", "a unicast address"),
+    (service(vips=["10.11.0.2"]), "Pool/amf.spec.endpoints[amf-1].addresses", "no VIP of n2"),
+    (service(vips=[7]), "Service/n2.spec.vips[0]", "a valid string"),
+    (service(port=0), "Service/n2.spec.port", "1 to 65535"),
+    (service(port="5000-"), "Service/n2.spec.port", "1 to 65535"),
+    (service(port=True), "Service/n2.spec.port", "1 to 65535"),
+    (service(port=10**400), "Service/n2.spec.port", "1 to 65535"),
+    (service(timeouts={"established": True}), "Service/n2.spec.timeouts.established", "a duration is"),
+    (service(timeouts={"established": float("nan")}), "Service/n2.spec.timeouts.established", "greater than"),
+    (service(timeouts={"established": float("inf")}), "Service/n2.spec.timeouts.established", "less than"),
+    (service(timeouts={"idle": 1}), "Service/n2.spec.timeouts.idle", "established, shutdown are allowed"),
+    (pool(probe={"rise": True}), "Pool/amf.spec.probe.rise", "a valid integer"),
+    (pool(endpoints=[{"name": "a", "addresses": ["10.0.0.1"], "weight": 65536}]), WEIGHT, "65535"),
+    (pool(endpoints=[{"name": "a", "addresses": ["10.0.0.1"], "weight": -1}]), WEIGHT, "equal to 0"),
+    (pool(endpoints=[{"name": "a", "addresses": ["10.0.0.1"], "weight": "2"}]), WEIGHT, "a valid integer"),
+    (pool(endpoints=TWINS), "Pool/amf.spec.endpoints[b].addresses", "that 'a' does not have"),
+    (pool(name="a\0"), "Pool/a\\x00.name", "match pattern"),
+    (
+        {"kind": "Pool", "name": "amf", "spec": {f"f{i}": i for i in range(65)}},
+        "Pool/amf",
+        "at most 64 fields",
+    ),
 ]
 
 
 @pytest.mark.parametrize(("wrong", "field", "allowed"), BAD, ids=[field for _, field, _ in BAD])
 def test_wrong_fields_are_named(wrong: dict[str, Any], field: str, allowed: str) -> None:
     """One thing wrong, one problem that says where and what would be right."""
-    rest = [pool()] if wrong.get("name") == "n2" else [pool(), service()]
+    rest = [other for other in (pool(), service()) if other["name"] != wrong.get("name")]
     with pytest.raises(PolicyError) as found:
         made(*rest, wrong)
     problem = next(problem for problem in found.value.problems if problem.field == field)
