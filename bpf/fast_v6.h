@@ -9,27 +9,15 @@ struct fast_v6 {
 	__u32 path;
 };
 
-/* Index of an IPv6 address among the first `count`; MAX_ADDRESSES: not there. */
-static __always_inline __u32 index_of(const struct addresses *list, __u32 count, const struct address *address)
-{
-	for (__u32 i = 0; i < MAX_ADDRESSES; i++) {
-		if (i >= count)
-			break;
-		if (same(&list->at[i], address))
-			return i;
-	}
-	return MAX_ADDRESSES;
-}
-
 /* Client to endpoint while the path's own endpoint address is live. */
 static __always_inline int forward_v6(const struct conversation *c, const struct endpoint *endpoint,
 				      const struct address *source, const struct address *destination,
 				      struct fast_v6 *to)
 {
-	__u32 client = index_of(&c->client, c->clients, source), vip = index_of(&c->vip, c->vips, destination), k;
+	int client = index_of(&c->client, c->clients, source), vip = index_of(&c->vip, c->vips, destination), k;
 	__u32 server = c->single ? 0 : vip;
 
-	if (client >= MAX_ADDRESSES || vip >= MAX_ADDRESSES || server >= endpoint->addresses)
+	if (client < 0 || vip < 0 || server >= endpoint->addresses)
 		return 0;
 	if (!c->single && !(endpoint->live >> server & 1))
 		return 0;
@@ -52,9 +40,10 @@ static __always_inline int reverse_v6(const struct conversation *c, const struct
 				      const struct address *source, const struct address *destination,
 				      struct fast_v6 *to)
 {
-	__u32 k, pair;
+	__u32 pair;
+	int k;
 
-	if (index_of(&endpoint->address, endpoint->addresses, source) >= MAX_ADDRESSES)
+	if (index_of(&endpoint->address, endpoint->addresses, source) < 0)
 		return 0;
 	if (c->mode == MODE_DNAT)
 		k = index_of(&c->client, c->clients, destination);
@@ -62,7 +51,7 @@ static __always_inline int reverse_v6(const struct conversation *c, const struct
 		k = index_of(&endpoint->source, endpoint->addresses, destination);
 	else
 		k = index_of(&c->vip, c->vips, destination);
-	if (k >= MAX_ADDRESSES)
+	if (k < 0)
 		return 0;
 	pair = c->pairs.at[k];
 	to->path = PAIR_VIP(pair);

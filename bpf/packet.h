@@ -78,6 +78,24 @@ static __always_inline __u8 family_of(const struct address *a)
 	return is_v4(a) ? 4 : 6;
 }
 
+/* Index of an address in the first `count` of a list, or -1. */
+static __always_inline int index_of(const struct addresses *list, __u32 count, const struct address *address)
+{
+	for (__u32 i = 0; i < MAX_ADDRESSES; i++) {
+		if (i >= count)
+			break;
+		if (same(&list->at[i], address))
+			return i;
+	}
+	return -1;
+}
+
+/* As a function of its own: what it returns is one unknown to the verifier, not eight numbers. */
+__noinline int find_address(const struct addresses *list, __u32 count, const struct address *address)
+{
+	return list && address ? index_of(list, count, address) : -1;
+}
+
 static __always_inline __u32 ports_word(__be16 sport, __be16 dport)
 {
 	return (__u32)sport | (__u32)dport << 16;

@@ -71,7 +71,8 @@ static __always_inline __u32 reply_handshake(struct work *w)
 	w->query = (struct handshake_query){
 		.tag = w->packet.tag, .sport = w->packet.sport, .dport = w->packet.dport, .reply = 1
 	};
-	return handshake_find(w);
+	handshake_find(w);
+	return w->number;
 }
 
 /* COOKIE ACK: the handshake becomes an association, whose entry then carries the packet. Returns a reason. */
@@ -234,8 +235,10 @@ __noinline int sctp_slow(ctx_t *ctx, const struct packet *p)
 	if (!w)
 		return VERDICT_DROP;
 	type = p->chunk & 0xff;
-	if (type == CHUNK_INIT)
-		return take_init(ctx, w);
+	if (type == CHUNK_INIT) {
+		verdict = take_init(ctx, w);
+		return verdict == GO_ON ? send_init(ctx, w) : verdict;
+	}
 	if (type == CHUNK_INIT_ACK || type == CHUNK_COOKIE_ACK) {
 		struct entry *entry;
 
