@@ -95,14 +95,14 @@ class Programmer:
             ("services", self.services, self.records.service_layout),
             ("endpoints", self.endpoints, self.records.endpoint_layout),
         ):
-            memory, step = self.datapath.maps[name].memory(), (layout.size + 7) // 8 * 8
-            names = memory.cast("Q")[layout.fields["name"].offset // 8 :: step // 8]
-            for number, known in enumerate(names):
-                if known:
-                    numbers.taken[known] = number
-                    numbers.used.add(number)
-                    record = bytes(memory[number * step : number * step + layout.size])
-                    self._written[name][pack("=I", number)] = record
+            step = (layout.size + 7) // 8 * 8
+            for first, piece in self.datapath.maps[name].stretches():
+                names = memoryview(piece).cast("Q")[layout.fields["name"].offset // 8 :: step // 8]
+                for at, known in enumerate(names):
+                    if known:
+                        numbers.taken[known] = first + at
+                        numbers.used.add(first + at)
+                        self._written[name][NUMBER(first + at)] = piece[at * step : at * step + layout.size]
         for name in ("vips", "members", "sources"):
             self._written[name] = self._targets[name].items()
 
