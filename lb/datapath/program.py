@@ -141,7 +141,7 @@ class Programmer:
         written = self._written["vips"]
         if len(vips) > self._vips.limit:
             raise self._vips.full()
-        if len(vips.keys() | written.keys()) > self._vips.limit:
+        if len(vips) + len(written) > self._vips.limit < len(vips.keys() | written.keys()):
             self._erase("vips", written.keys() - vips.keys())
 
     def _numbered(self, policy: Policy) -> list[tuple[int, Service]]:
