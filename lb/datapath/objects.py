@@ -54,6 +54,11 @@ class Sizes:
         return (self.services * 4 - 1).bit_length()
 
     @property
+    def vips(self) -> int:
+        """VIPs that may be in the table: a slot in two."""
+        return 1 << self.vip_bits >> 1
+
+    @property
     def pending_bits(self) -> int:
         """Buckets of eight."""
         return (max(self.handshakes // PENDING_WAYS, 1) - 1).bit_length()

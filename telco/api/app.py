@@ -12,7 +12,6 @@ from fastapi.responses import PlainTextResponse, StreamingResponse
 
 from telco.api import problems, views
 from telco.api.hub import Hub
-from telco.api.metrics import exposition
 from telco.keeper import Applied, Keeper, kind_of
 from telco.resources import Resource, check, dump, parse
 
@@ -207,6 +206,8 @@ def health_routes(keeper: Keeper, engine: views.Observed) -> APIRouter:
 
     @router.get("/metrics", response_class=PlainTextResponse, summary="Prometheus metrics")
     async def metrics() -> Response:
+        from telco.api.metrics import exposition  # noqa: PLC0415  # prometheus_client is slow to import
+
         body, kind = await run_in_threadpool(exposition, engine)
         return Response(body, media_type=kind)
 

@@ -69,20 +69,19 @@ def serve(
     listen: Annotated[str | None, typer.Option(help="ADDRESS:PORT for TCP beside the socket")] = None,
 ) -> None:
     """Run the daemon. The datapath outlives it and is adopted by the next start."""
-    from telco.config import load  # noqa: PLC0415
-    from telco.daemon import serve as run  # noqa: PLC0415
+    from telco.cli.serve import serve as run  # noqa: PLC0415
 
     run(
-        load(
-            config,
-            interfaces=interface,
-            attach=attach,
-            netns=netns,
-            state_dir=state_dir,
-            pin_dir=pin_dir,
-            socket=socket,
-            listen=listen,
-        )
+        {
+            "config": config,
+            "interface": interface,
+            "attach": attach,
+            "netns": netns,
+            "state_dir": state_dir,
+            "pin_dir": pin_dir,
+            "socket": socket,
+            "listen": listen,
+        }
     )
 
 
