@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from telco.api.app import EXAMPLE
+from telco.api.examples import POLICY as EXAMPLE
 from telco.resources import PoolSpec, ServiceSpec
 
 PAGE = Path(__file__).parents[1] / "docs" / "policy.md"
