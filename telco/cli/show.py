@@ -10,7 +10,10 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-console = Console(markup=False, highlight=False, soft_wrap=True)
+PIPE_COLUMNS = 240  # whoever reads a pipe does not want folded words
+console = Console(
+    markup=False, highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else PIPE_COLUMNS
+)
 
 
 def _table(title: str, *columns: str) -> Table:

@@ -9,8 +9,10 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from io import StringIO
 from pathlib import Path
+from unittest import mock
 from uuid import uuid4
 
 import httpx
@@ -23,6 +25,7 @@ from lb.datapath.objects import Sizes
 from telco.api.app import create_app
 from telco.api.guard import Guard
 from telco.api.hub import Hub
+from telco.cli import main
 from telco.client import Client
 from telco.keeper import Keeper
 from telco.policy import Limits
@@ -96,8 +99,15 @@ class Daemon:
         return Client(self.socket, timeout=10)
 
     def telco(self, *words: str) -> subprocess.CompletedProcess[str]:
-        """A command to this daemon."""
-        return command(*words, "--at", str(self.socket))
+        """A command to this daemon, in this process: starting one takes longer than the command."""
+        out, err, argv = StringIO(), StringIO(), ["telco", *words, "--at", str(self.socket)]
+        code: object = 0
+        with mock.patch("sys.argv", argv), redirect_stdout(out), redirect_stderr(err):
+            try:
+                main()
+            except SystemExit as end:
+                code = end.code
+        return subprocess.CompletedProcess(argv, int(str(code or 0)), out.getvalue(), err.getvalue())
 
     def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
         """Its exit code."""
