@@ -10,7 +10,14 @@ from lb.model import Address, Endpoint, Policy
 from telco import shapes
 from telco.resources import Resource, dump
 
-DEATHS = {"0": "ended", "6": "abort", "8": "shutdown", "14": "shutdown_complete", "255": "idle"}
+DEATHS = {
+    "0": "ended",
+    "1": "restart",
+    "6": "abort",
+    "8": "shutdown",
+    "14": "shutdown_complete",
+    "255": "idle",
+}
 
 
 class Observed(Protocol):
