@@ -17,6 +17,7 @@ from lb.datapath.objects import Sizes
 from lb.datapath.pins import prepare
 from lb.net.vips import Vips
 from telco import host
+from telco.api import views
 from telco.api.app import create_app
 from telco.api.guard import Guard
 from telco.api.hub import Hub
@@ -77,9 +78,9 @@ def _report(node: Node, hub: Hub) -> None:
         node.heard(event)
         if event.kind != "trace":
             log.info(
-                "%s service=%s endpoint=%s client=%s:%d vip=%s:%d tag=0x%08x reason=%s",
-                *(event.kind, event.service, event.endpoint, event.source, event.sport),
-                *(event.destination, event.dport, event.client_tag, event.reason),
+                "%(kind)s service=%(service)s endpoint=%(endpoint)s client=%(source)s:%(sport)d "
+                "vip=%(destination)s:%(dport)d tag=%(client_tag)s reason=%(reason)s",
+                views.event(event),
             )
     hub.publish(events)
 

@@ -4,6 +4,8 @@ import json
 import time
 from collections.abc import Callable, Iterator
 
+from telco.shapes import Association
+
 from .balancer import Balancer
 from .host import GuestHost
 from .lab import Lab
@@ -63,7 +65,7 @@ class Demo:
         with self.balancer.client() as client:
             return int(client.replace(policy(self.lab, **admin), yaml_text=False)["revision"])
 
-    def associations(self) -> list[dict[str, object]]:
+    def associations(self) -> list[Association]:
         """What the balancer shows."""
         with self.balancer.client() as client:
             return client.associations()

@@ -1,6 +1,7 @@
 """Bringing the maps to a policy: new before old, old only when nothing new needs it."""
 
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from struct import Struct, pack
 from typing import TypeGuard
@@ -259,7 +260,8 @@ class Programmer:
             elif changed:
                 target.update_batch(changed, values)
         except BpfError:
-            self._written[name] = self._there(name, changed)  # some of them are
+            with suppress(BpfError):  # the first error tells more
+                self._written[name] = self._there(name, changed)
             raise
         written.update(zip(changed, values, strict=True))
 

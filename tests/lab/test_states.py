@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
 from ipaddress import ip_address
+from typing import Any
 
 import pytest
 from free5gc_lab.echo import serve
@@ -95,7 +96,7 @@ def test_restart_in_every_state_is_rewritten(
         for number, state in enumerate(STATES):
             server = serve(amf)
             wire = stack.enter_context(cables(lab, "amf1"))
-            ends = {"port": 38_000 + number, "listed": LISTED}
+            ends: dict[str, Any] = {"port": 38_000 + number, "listed": LISTED}
             old = stack.enter_context(Crafted(lab, vips[0], tag=0x1000 + number, **ends))
             bring(old, server, state)
             new = stack.enter_context(Crafted(lab, vips[0], tag=0x2000 + number, **ends))
