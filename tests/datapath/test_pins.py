@@ -39,9 +39,10 @@ def pins() -> Iterator[Path]:
     made = Path("/sys/fs/bpf") / f"pins-{uuid4().hex[:8]}"
     prepare(made)
     yield made
-    for path in made.iterdir():
-        path.unlink()
-    made.rmdir()
+    if made.exists():  # a start that fails takes it away
+        for path in made.iterdir():
+            path.unlink()
+        made.rmdir()
 
 
 def engine(pins: Path, attach: Attach = Attach.XDP) -> Engine:
