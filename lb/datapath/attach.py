@@ -172,8 +172,16 @@ class Hooks:
 
     def undo(self) -> None:
         """Take away what this process hung, and leave what it adopted: traffic goes through that."""
+        adopted = {at: link for at, link in self._links.items() if at not in self._new}
         self._links = {at: link for at, link in self._links.items() if at in self._new}
         self.detach()
+        self._links = adopted
+
+    def close(self) -> None:
+        """Let go of the links: those that are pinned hold on."""
+        for link in self._links.values():
+            os.close(link)
+        self._links.clear()
 
     def detach(self) -> None:
         """Take every link away, pins too."""

@@ -262,6 +262,7 @@ class Engine:
     def close(self) -> None:
         """Let go; a pinned datapath goes on forwarding."""
         self._ring.close()
+        self._hooks.close()
         self.datapath.close()
 
     def remove(self) -> None:
