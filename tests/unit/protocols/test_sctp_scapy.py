@@ -20,7 +20,7 @@ def words(numbers: tuple[int, ...], size: int = 2) -> bytes:
     return b"".join(number.to_bytes(size) for number in numbers)
 
 
-def address(change: Any) -> dict[str, object]:
+def address(change: Any) -> dict[str, Any]:
     """An ASCONF request's fields."""
     inner = change.address
     return {
@@ -37,7 +37,7 @@ def plain(item: Any) -> Any:
     return replace(item, padding=None, **inner)
 
 
-def more_streams(asked: Any) -> dict[str, object]:
+def more_streams(asked: Any) -> dict[str, Any]:
     return {
         "re_conf_req_seq_num": asked.request,
         "num_new_stream": asked.streams,
@@ -99,13 +99,13 @@ def theirs(parameters: tuple[sctp.Parameter, ...]) -> list[Any]:
     return [PARAMETERS[type(parameter)](parameter) for parameter in parameters]
 
 
-def flags(chunk: sctp.Chunk) -> dict[str, int]:
+def flags(chunk: sctp.Chunk) -> dict[str, Any]:
     """The flags of DATA and I-DATA, one by one."""
     names = ("ending", "beginning", "unordered", "delay_sack")
     return {name: chunk.flags >> bit & 1 for bit, name in enumerate(names)} | {"reserved": chunk.flags >> 4}
 
 
-def opening(chunk: Any) -> dict[str, object]:
+def opening(chunk: Any) -> dict[str, Any]:
     return {
         "flags": chunk.flags,
         "init_tag": chunk.tag,
