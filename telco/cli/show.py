@@ -8,7 +8,6 @@ from typing import Any, Protocol
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
-from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
@@ -205,7 +204,7 @@ class Step(Protocol):
     def held(self) -> bool: ...
 
 
-def _row(mark: str, title: str, effect: str, width: int) -> Table:
+def _row(mark: Text, title: Text, effect: Text, width: int) -> Table:
     """One line of a table whose lines appear one by one: the columns are as wide in all of them."""
     row = Table.grid(padding=(0, 1))
     for columns in (2, min(34, width // 3)):
@@ -221,12 +220,12 @@ def steps(story: Iterable[Step], *, as_json: bool) -> int:
     width, began = min(console.width, 120), time.monotonic()
     for step in story:
         if not seen and not as_json:  # a story that cannot even begin is an error without a table
-            console.print(_row("", "[bold]step", "[bold]measured effect", width))
+            console.print(_row(Text(), Text("step", "bold"), Text("measured effect", "bold"), width))
             console.print("─" * width, style="dim")
         seen.append(step)
         if not as_json:
-            mark = "[green]✓[/green]" if step.held else "[bold red]✗[/bold red]"
-            console.print(_row(mark, escape(step.title), escape(step.effect), width), highlight=False)
+            mark = Text("✓", "green") if step.held else Text("✗", "bold red")
+            console.print(_row(mark, Text(step.title), Text(step.effect), width), highlight=False)
     failed = [step.title for step in seen if not step.held]
     if as_json:
         shown = [{"title": s.title, "effect": s.effect, "held": s.held} for s in seen]
@@ -235,5 +234,5 @@ def steps(story: Iterable[Step], *, as_json: bool) -> int:
         verdict = f"{len(seen) - len(failed)} of {len(seen)} steps held, {time.monotonic() - began:.0f} s"
         if failed:
             verdict += f"; FAILED: {'; '.join(failed)}"
-        console.print(escape(verdict), style="bold red" if failed else "bold green", highlight=False)
+        console.print(verdict, style="bold red" if failed else "bold green", highlight=False)
     return 0 if seen and not failed else 1
