@@ -55,6 +55,10 @@ AsJson = Annotated[bool, typer.Option("--json", help="print JSON")]
 File = Annotated[Path, typer.Option("--file", "-f", help="YAML or JSON; - is standard input")]
 Prune = Annotated[bool, typer.Option(help="remove what the document does not have")]
 SOCKET = "/run/telco-lb/telco.sock"
+SCENARIOS = (  # those of free5gc_lab, which is slow to import; a test holds the two together
+    "Scenarios: demo (two gNBs and three AMFs, all multi-homed, around two VIPs; then everything fails once), "
+    "failover (a client's cable is cut and mended under traffic, over plain forwarding)."
+)
 
 
 def _client(where: str, token: str, authority: Path | None) -> "Client":
@@ -273,8 +277,10 @@ def completion(shell: Annotated[Shell, typer.Argument(help="bash, zsh or fish")]
     )
 
 
-@lab.command("run")
-def lab_run(scenario: str, *, as_json: AsJson = False) -> None:
+@lab.command("run", epilog=SCENARIOS)
+def lab_run(
+    scenario: Annotated[str, typer.Argument(help="one of those below")], *, as_json: AsJson = False
+) -> None:
     """Run a scenario with its own lab, print what it measured; exit 0 only if every step held."""
     from free5gc_lab import run  # noqa: PLC0415
 
@@ -284,7 +290,11 @@ def lab_run(scenario: str, *, as_json: AsJson = False) -> None:
 
 
 @lab.command("up")
-def lab_up(topology: Annotated[str, typer.Argument()] = "core", *, as_json: AsJson = False) -> None:
+def lab_up(
+    topology: Annotated[str, typer.Argument(help="core, small, small6 or mixed")] = "core",
+    *,
+    as_json: AsJson = False,
+) -> None:
     """Make a lab and leave it up."""
     from free5gc_lab import up  # noqa: PLC0415
 
@@ -298,7 +308,7 @@ def lab_up(topology: Annotated[str, typer.Argument()] = "core", *, as_json: AsJs
 
 @lab.command("down")
 def lab_down(*, as_json: AsJson = False) -> None:
-    """Remove the lab."""
+    """Remove the lab, whatever its state, and what killed ones left; none there is no error."""
     from free5gc_lab import down  # noqa: PLC0415
 
     down()

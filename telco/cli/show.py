@@ -2,6 +2,7 @@
 
 import json
 import sys
+import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Protocol
 
@@ -203,20 +204,35 @@ class Step(Protocol):
     def held(self) -> bool: ...
 
 
+def _row(mark: Text, title: Text, effect: Text, width: int) -> Table:
+    """One line of a table whose lines appear one by one: the columns are as wide in all of them."""
+    row = Table.grid(padding=(0, 1))
+    for columns in (2, min(34, width // 3)):
+        row.add_column(width=columns)
+    row.add_column(width=width - min(34, width // 3) - 5, overflow="fold")
+    row.add_row(mark, title, effect)
+    return row
+
+
 def steps(story: Iterable[Step], *, as_json: bool) -> int:
-    """Steps as they happen, then all of them in a table; 0 if every one held."""
+    """A table that grows as steps happen, then a verdict that names what failed; 0 if every one held."""
     seen: list[Step] = []
+    width, began = min(console.width, 120), time.monotonic()
     for step in story:
+        if not seen and not as_json:  # a story that cannot even begin is an error without a table
+            console.print(_row(Text(), Text("step", "bold"), Text("measured effect", "bold"), width))
+            console.print("─" * width, style="dim")
         seen.append(step)
         if not as_json:
-            mark = Text("✓", "green") if step.held else Text("✗", "red")
-            console.print(mark, f"{step.title}: {step.effect}")
+            mark = Text("✓", "green") if step.held else Text("✗", "bold red")
+            console.print(_row(mark, Text(step.title), Text(step.effect), width), highlight=False)
+    failed = [step.title for step in seen if not step.held]
     if as_json:
         shown = [{"title": s.title, "effect": s.effect, "held": s.held} for s in seen]
         result(shown, as_json=True, table=None)
     else:
-        table = _table("what was done, and its effect", "step", "effect", "held")
-        for step in seen:
-            table.add_row(step.title, step.effect, "yes" if step.held else "NO")
-        console.print(table, soft_wrap=False)
-    return 0 if seen and all(step.held for step in seen) else 1
+        verdict = f"{len(seen) - len(failed)} of {len(seen)} steps held, {time.monotonic() - began:.0f} s"
+        if failed:
+            verdict += f"; FAILED: {'; '.join(failed)}"
+        console.print(verdict, style="bold red" if failed else "bold green", highlight=False)
+    return 0 if seen and not failed else 1

@@ -128,7 +128,7 @@ def run(
 def test_thousand_echoes_intact_and_every_path_active(
     lab_of: Callable[[str], Lab], mode: Mode, attach: Attach
 ) -> None:
-    """Uni- and multi-homed clients x uni- and multi-homed endpoints x one and two VIPs."""
+    """Uni- and multi-homed clients, each at uni- and multi-homed endpoints, each behind one and two VIPs."""
     setups = [Setup(vips=range(vips), server=range(homes)) for vips in (1, 2) for homes in (1, 2)]
     clients = [(name, range(homes), n) for name, homes in (("gnb1", 2), ("gnb2", 1)) for n in range(4)]
     run(lab_of("core"), mode, attach, setups, clients)
