@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* ABORT in answer to a packet, made in place and sent back the way it came (RFC 9260 §8.4). */
+/* ABORT or SHUTDOWN COMPLETE in answer to a packet, made in place and sent back the way it came (RFC 9260 §8.4). */
 #pragma once
 #include "out.h"
 
@@ -36,7 +36,8 @@ static __always_inline int swap_ends(ctx_t *ctx, const struct packet *p)
 	return 1;
 }
 
-__noinline int abort_reply(ctx_t *ctx, const struct packet *p, __u32 tag, __u32 flags)
+/* type_flags: of the one chunk that is all the answer. */
+__noinline int chunk_reply(ctx_t *ctx, const struct packet *p, __u32 tag, __u32 type_flags)
 {
 	struct ethhdr *eth = DATA(ctx);
 	struct sctphdr *sctp;
@@ -55,7 +56,7 @@ __noinline int abort_reply(ctx_t *ctx, const struct packet *p, __u32 tag, __u32 
 	sctp->tag = tag;
 	sctp->checksum = 0;
 	words = (void *)sctp;
-	words[3] = CHUNK_ABORT | flags << 8 | (__u32)bpf_htons(sizeof(struct chunk)) << 16;
+	words[3] = type_flags | (__u32)bpf_htons(sizeof(struct chunk)) << 16;
 	for (__u32 i = 0; i < 4; i++) {
 		words = AT(ctx, p->l4 + i * 4, 4);
 		if (!words)
@@ -67,4 +68,9 @@ __noinline int abort_reply(ctx_t *ctx, const struct packet *p, __u32 tag, __u32 
 		return VERDICT_DROP;
 	sctp->checksum = ~sum;
 	return hook_reflect(ctx);
+}
+
+static __always_inline int abort_reply(ctx_t *ctx, const struct packet *p, __u32 tag, __u32 flags)
+{
+	return chunk_reply(ctx, p, tag, CHUNK_ABORT | flags << 8);
 }

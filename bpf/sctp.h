@@ -142,9 +142,11 @@ __noinline int out_of_the_blue(ctx_t *ctx, struct work *w)
 		return drop(ctx, &w->packet, REASON_ZERO_TAG);
 	drop(ctx, &w->packet, REASON_OOTB);
 	service = service_of(w->dialled.number);
-	if (!service || service->ootb != REFUSE_ABORT || type == CHUNK_ABORT || type == CHUNK_SHUTDOWN_COMPLETE ||
-	    w->packet.fragment)
+	if (!service || service->ootb != REFUSE_ABORT || type == CHUNK_COOKIE_ACK || w->packet.fragment ||
+	    chunk_effects(ctx, &w->packet) & (EFFECT_END | EFFECT_MALFORMED))
 		return VERDICT_DROP;
+	if (type == CHUNK_SHUTDOWN_ACK)
+		return chunk_reply(ctx, &w->packet, w->packet.tag, CHUNK_SHUTDOWN_COMPLETE | CHUNK_FLAG_T << 8);
 	return abort_reply(ctx, &w->packet, w->packet.tag, CHUNK_FLAG_T);
 }
 

@@ -1,16 +1,28 @@
-"""A typed client of the REST API, over the daemon's socket or TCP."""
+"""A typed client of the REST API, over the daemon's socket or TCP.
+
+    with Client("https://10.0.0.1:8443", token="…", authority=Path("ca.pem")) as client:
+        client.replace(Path("n2.yaml").read_bytes())
+
+What it gives is described in telco.shapes. It raises what telco.errors has, beside:
+
+TelcoError
+├── ApiError          the daemon refused: ``status``, ``type``, and one sentence
+└── UnreachableError  no daemon answers
+"""
 
 import json
+import ssl
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Self
+from urllib.parse import quote
 
 import httpx
 
-from telco.errors import PolicyError, Problem, TelcoError
+from telco.errors import ConflictError, NotFoundError, PolicyError, Problem, TelcoError
+from telco.shapes import Applied, Association, Event, Resource, Stats, Status
 
 DEFAULT_SOCKET = Path("/run/telco-lb/telco.sock")
-Json = dict[str, Any]
 
 
 class ApiError(TelcoError):
@@ -27,14 +39,25 @@ class UnreachableError(TelcoError):
 
 
 class Client:
-    """One connection. ``where`` is a socket's path or a URL."""
+    """One connection; a context manager. ``where`` is a socket's path or a URL, ``timeout`` in seconds.
+
+    ``authority``: a PEM file of the certificates that an https URL's is held to, instead of the system's.
+    """
 
     def __init__(
-        self, where: Path | str = DEFAULT_SOCKET, *, token: str | None = None, timeout: float = 60.0
+        self,
+        where: Path | str = DEFAULT_SOCKET,
+        *,
+        token: str | None = None,
+        authority: Path | None = None,
+        timeout: float = 60.0,
     ) -> None:
         self.where = str(where)
         url = self.where.startswith(("http://", "https://"))
-        transport = None if url else httpx.HTTPTransport(uds=self.where)
+        verify = self.where.startswith("https://") and _trust(
+            authority
+        )  # loading certificates takes its time
+        transport = httpx.HTTPTransport(verify=verify, uds=None if url else self.where)
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         base = self.where if url else "http://telco"
         self._http = httpx.Client(transport=transport, base_url=base, headers=headers, timeout=timeout)
@@ -45,74 +68,79 @@ class Client:
     def __exit__(self, *_: object) -> None:
         self._http.close()
 
+    def close(self) -> None:
+        """Let go of the connection."""
+        self._http.close()
+
     def _call(self, method: str, path: str, **options: Any) -> Any:
         try:
             answer = self._http.request(method, path, **options)
-        except httpx.TransportError as error:
+        except (httpx.TransportError, httpx.InvalidURL) as error:
             raise UnreachableError(
                 f"no daemon answers at {self.where} ({error}): is `telco serve` running?"
             ) from error
         if answer.is_error:
-            raise self._error(answer)
+            raise _error(answer)
         return answer.json() if "json" in answer.headers.get("content-type", "") else answer.text
-
-    @staticmethod
-    def _error(answer: httpx.Response) -> TelcoError:
-        try:
-            body = answer.json()
-        except ValueError:
-            return ApiError(answer.status_code, "unknown", answer.text[:200])
-        kind = body["type"].rpartition("/")[2]
-        if kind == "invalid-policy":
-            return PolicyError([Problem(**problem) for problem in body.get("errors", [])])
-        return ApiError(answer.status_code, kind, body["detail"])
 
     def _push(
         self, method: str, path: str, document: bytes, revision: int | None, *, yaml_text: bool
-    ) -> Json:
+    ) -> Applied:
         headers = {"Content-Type": "application/yaml" if yaml_text else "application/json"}
-        if revision is not None:
-            headers["If-Match"] = f'"{revision}"'
-        result: Json = self._call(method, path, content=document, headers=headers)
+        result: Applied = self._call(method, path, content=document, headers=headers | _if_match(revision))
         return result
 
-    def replace(self, document: bytes, *, yaml_text: bool = True, revision: int | None = None) -> Json:
-        """Make a document the whole policy."""
+    def replace(self, document: bytes, *, yaml_text: bool = True, revision: int | None = None) -> Applied:
+        """Make a document the whole policy; with ``revision``, only if that is the present one."""
         return self._push("PUT", "/api/v1/policy", document, revision, yaml_text=yaml_text)
 
-    def merge(self, document: bytes, *, yaml_text: bool = True, revision: int | None = None) -> Json:
+    def merge(self, document: bytes, *, yaml_text: bool = True, revision: int | None = None) -> Applied:
         """Add or change what a document has."""
         return self._push("PATCH", "/api/v1/policy", document, revision, yaml_text=yaml_text)
 
-    def diff(self, document: bytes, *, prune: bool, yaml_text: bool = True) -> Json:
-        """What a push would change."""
+    def diff(self, document: bytes, *, prune: bool, yaml_text: bool = True) -> Applied:
+        """What a replace (``prune``) or merge would change."""
         path = f"/api/v1/policy/diff?prune={str(prune).lower()}"
         return self._push("POST", path, document, None, yaml_text=yaml_text)
 
-    def get(self, kind: str, name: str | None = None) -> list[Json]:
-        """Resources of a kind, or the one named."""
-        found = self._call("GET", f"/api/v1/{kind}" + (f"/{name}" if name else ""))
-        return found if isinstance(found, list) else [found]
+    def policy(self) -> list[Resource]:
+        """Every resource."""
+        result: list[Resource] = self._call("GET", "/api/v1/policy")
+        return result
 
-    def delete(self, kind: str, name: str) -> Json:
+    def get(self, kind: str, name: str | None = None, *, status: bool = False) -> list[Resource]:
+        """Resources of a kind, with ``status`` what is observed of each; or the one named, with its status."""
+        path = f"/api/v1/{quote(kind, safe='')}"
+        if name is None:
+            result: list[Resource] = self._call("GET", path, params={"status": "true"} if status else None)
+            return result
+        return [self._call("GET", f"{path}/{quote(name, safe='')}")]
+
+    def put(self, kind: str, name: str, spec: dict[str, Any], *, revision: int | None = None) -> Applied:
+        """Make or change one resource."""
+        path = f"/api/v1/{quote(kind, safe='')}/{quote(name, safe='')}"
+        return self._push("PUT", path, json.dumps({"spec": spec}).encode(), revision, yaml_text=False)
+
+    def delete(self, kind: str, name: str, *, revision: int | None = None) -> Applied:
         """Remove a resource."""
-        result: Json = self._call("DELETE", f"/api/v1/{kind}/{name}")
+        path = f"/api/v1/{quote(kind, safe='')}/{quote(name, safe='')}"
+        result: Applied = self._call("DELETE", path, headers=_if_match(revision))
         return result
 
-    def status(self) -> Json:
+    def status(self) -> Status:
         """Interfaces, health, warnings."""
-        result: Json = self._call("GET", "/api/v1/status")
+        result: Status = self._call("GET", "/api/v1/status")
         return result
 
-    def stats(self) -> Json:
+    def stats(self) -> Stats:
         """Counters."""
-        result: Json = self._call("GET", "/api/v1/stats")
+        result: Stats = self._call("GET", "/api/v1/stats")
         return result
 
-    def associations(self, service: str | None = None, endpoint: str | None = None) -> list[Json]:
-        """Every association."""
+    def associations(self, service: str | None = None, endpoint: str | None = None) -> list[Association]:
+        """Every association, or those of a service or an endpoint (`pool/name`)."""
         wanted = {"service": service, "endpoint": endpoint}
-        result: list[Json] = self._call(
+        result: list[Association] = self._call(
             "GET", "/api/v1/associations", params={name: value for name, value in wanted.items() if value}
         )
         return result
@@ -125,13 +153,45 @@ class Client:
             return False
         return True
 
-    def events(self, *, trace: bool = False) -> Iterator[Json]:
-        """Events as they happen."""
+    def events(self, *, trace: bool = False) -> Iterator[Event]:
+        """Events as they happen, with ``trace`` every dropped packet too; without end."""
         path = f"/api/v1/events?trace={str(trace).lower()}"
         try:
-            with self._http.stream("GET", path, timeout=None) as answer:
+            with self._http.stream("GET", path, timeout=httpx.Timeout(10, read=30)) as answer:
+                if answer.is_error:
+                    answer.read()
+                    raise _error(answer)
                 for line in answer.iter_lines():
                     if line:
                         yield json.loads(line)
         except httpx.TransportError as error:
-            raise UnreachableError(f"the daemon at {self.where} went away ({error})") from error
+            raise UnreachableError(f"the daemon at {self.where} does not answer ({error})") from error
+        raise UnreachableError(f"the daemon at {self.where} went away")
+
+
+def _trust(authority: Path | None) -> ssl.SSLContext | bool:
+    if authority is None:
+        return True
+    try:
+        return ssl.create_default_context(cafile=authority)
+    except OSError as error:
+        raise TelcoError(
+            f"{authority}: {error.strerror or error}: a PEM file of certificates is allowed"
+        ) from error
+
+
+def _if_match(revision: int | None) -> dict[str, str]:
+    return {} if revision is None else {"If-Match": f'"{revision}"'}
+
+
+def _error(answer: httpx.Response) -> TelcoError:
+    """A problem as the exception that the daemon meant."""
+    try:
+        body = answer.json()
+        kind, detail = body["type"].rpartition("/")[2], body["detail"]
+    except (ValueError, KeyError, TypeError):
+        return ApiError(answer.status_code, "unknown", f"{answer.status_code} {answer.text[:200]}")
+    if kind == "invalid-policy":
+        return PolicyError([Problem(**problem) for problem in body.get("errors", [])])
+    known: dict[str, type[TelcoError]] = {"stale-revision": ConflictError, "not-found": NotFoundError}
+    return known[kind](detail) if kind in known else ApiError(answer.status_code, kind, detail)

@@ -8,7 +8,7 @@ import socket
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from pathlib import Path
 
 import uvicorn
 
@@ -17,6 +17,7 @@ from lb.datapath.objects import Sizes
 from lb.datapath.pins import prepare
 from lb.net.vips import Vips
 from telco import host
+from telco.api import views
 from telco.api.app import create_app
 from telco.api.guard import Guard
 from telco.api.hub import Hub
@@ -34,6 +35,21 @@ class _Server(uvicorn.Server):
     def capture_signals(self) -> Iterator[None]:
         """The daemon's own handlers serve both listeners."""
         yield
+
+
+def _settings(app: Guard, **tls: Path | None) -> uvicorn.Config:
+    """Only what the API uses is loaded."""
+    return uvicorn.Config(
+        app,
+        log_config=None,
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        loop="asyncio",
+        ws="none",
+        lifespan="off",
+        **tls,  # type: ignore[arg-type]  # paths go where text is declared
+    )
 
 
 def _stop_all(servers: list[_Server]) -> None:
@@ -62,9 +78,9 @@ def _report(node: Node, hub: Hub) -> None:
         node.heard(event)
         if event.kind != "trace":
             log.info(
-                "%s service=%s endpoint=%s client=%s:%d vip=%s:%d tag=0x%08x reason=%s",
-                *(event.kind, event.service, event.endpoint, event.source, event.sport),
-                *(event.destination, event.dport, event.client_tag, event.reason),
+                "%(kind)s service=%(service)s endpoint=%(endpoint)s client=%(source)s:%(sport)d "
+                "vip=%(destination)s:%(dport)d tag=%(client_tag)s reason=%(reason)s",
+                views.event(event),
             )
     hub.publish(events)
 
@@ -110,13 +126,8 @@ async def _run(config: Config, node: Node, keeper: Keeper, sockets: list[socket.
     for listener in sockets:
         listener.listen()  # not before the policy is applied
         secure = config.tls_certificate is not None and listener.family != socket.AF_UNIX
-        tls: dict[str, Any] = (
-            {"ssl_certfile": config.tls_certificate, "ssl_keyfile": config.tls_key} if secure else {}
-        )
-        settings = uvicorn.Config(
-            app, log_config=None, access_log=False, proxy_headers=False, server_header=False, **tls
-        )
-        listeners.append((_Server(settings), listener))
+        tls = {"ssl_certfile": config.tls_certificate, "ssl_keyfile": config.tls_key} if secure else {}
+        listeners.append((_Server(_settings(app, **tls)), listener))
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, _stop_all, [server for server, _ in listeners])
     beside = [asyncio.create_task(work) for work in (_sweep(engine), node.run())]
@@ -133,6 +144,7 @@ def _calm_collector() -> None:
     """A large push makes a million objects that stay: seeking cycles among them over and over doubles its time."""
     gc.freeze()
     gc.set_threshold(100_000, 20, 100)
+    gc.enable()
 
 
 def serve(config: Config) -> None:
@@ -155,7 +167,7 @@ def serve(config: Config) -> None:
         stack.callback(engine.close)
         node = Node(engine, vips, netns=config.netns)
         sizes = engine.datapath.sizes
-        limits = Limits(services=sizes.services, endpoints=sizes.endpoints, vip_ports=sizes.entries()["vips"])
+        limits = Limits(services=sizes.services, endpoints=sizes.endpoints, vip_ports=sizes.vips)
         keeper = Keeper(store, node, limits)
         _calm_collector()
         asyncio.run(_run(config, node, keeper, held.sockets))

@@ -56,7 +56,11 @@ def unix_socket(path: Path) -> socket.socket:
         made.bind(str(path))
         with suppress(KeyError):  # no such group: root's alone
             os.chown(path, -1, grp.getgrnam(GROUP).gr_gid)
+    except HostError:
+        made.close()
+        raise
     except OSError as error:
+        made.close()
         raise HostError(f"socket {path} cannot be made: {error.strerror or error}") from error
     finally:
         os.umask(before)
@@ -83,6 +87,7 @@ def tcp_socket(config: Config) -> socket.socket:
     try:
         made.bind((host, port))
     except OSError as error:
+        made.close()
         raise HostError(f"listen: {config.listen}: {error.strerror}") from error
     return made
 

@@ -38,7 +38,7 @@ class Limits:
 
     services: int = 131_072
     endpoints: int = 8_192
-    vip_ports: int = 524_288  # a VIP with a port, or with each part of a range that is a power of two
+    vip_ports: int = 262_144  # a VIP with a port, or with each part of a range that is a power of two
     allowed_sources: int = 131_072
     rings: int = 4_096  # of a pool and a pick
 

@@ -24,6 +24,7 @@ MAX_ENDPOINTS = 1024  # a pool, as a least-connections pick compares
 MAX_WEIGHT = 65_535
 MAX_PROBLEMS = 100  # that one refusal tells of
 MAX_FIELDS = 64  # of a spec; the largest has fewer than twenty
+DURATION = r"^([0-9]{1,9}(?:\.[0-9]{1,9})?) ?(ms|s|min|h)$"
 UNITS = {"ms": 0.001, "s": 1.0, "min": 60.0, "h": 3600.0}
 NAME = r"^[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$"
 
@@ -38,14 +39,18 @@ def _duration(value: object) -> object:
     if isinstance(value, bool):
         raise ValueError("a duration is seconds, or a number and one of ms, s, min, h, as in 500ms")  # noqa: TRY004
     if isinstance(value, str):
-        found = re.fullmatch(r"(\d{1,9}(?:\.\d{1,9})?)\s*(ms|s|min|h)", value.strip())
+        found = re.fullmatch(DURATION, value)
         if not found:
             raise ValueError("a duration is a number and one of ms, s, min, h, as in 500ms")
         return float(found[1]) * UNITS[found[2]]
     return value
 
 
-Duration = Annotated[float, BeforeValidator(_duration), Field(gt=0, le=86_400, examples=["500ms", "15min"])]
+Duration = Annotated[
+    float,
+    BeforeValidator(_duration, json_schema_input_type=float | Annotated[str, Field(pattern=DURATION)]),
+    Field(gt=0, le=86_400, examples=["500ms", "15min"]),
+]
 
 
 def _port_range(value: object) -> object:

@@ -9,6 +9,12 @@ from typing import Any
 
 from telco.errors import StoreError
 
+ADVICE = {
+    sqlite3.SQLITE_FULL: "make room there",
+    sqlite3.SQLITE_CANTOPEN: "let root write there",
+    sqlite3.SQLITE_READONLY: "let root write there",
+    sqlite3.SQLITE_IOERR: "see what the kernel says of that disk",
+}
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS resources (
     kind TEXT NOT NULL, name TEXT NOT NULL, body TEXT NOT NULL, PRIMARY KEY (kind, name)
@@ -34,8 +40,10 @@ class Store:
         except OSError as error:
             raise StoreError(f"state directory {directory} cannot be used: {error.strerror}") from error
         except sqlite3.Error as error:
-            full = getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_FULL
-            advice = "make room there" if full else "restore it from a backup, or move it away to start empty"
+            advice = ADVICE.get(
+                getattr(error, "sqlite_errorcode", 0) & 0xFF,
+                "restore it from a backup, or move it away to start empty",
+            )
             raise StoreError(f"{self.path} cannot be used ({error}): {advice}") from error
 
     @property

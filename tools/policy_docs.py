@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from telco.api.app import EXAMPLE
+from telco.api.examples import POLICY as EXAMPLE
 from telco.resources import PoolSpec, ServiceSpec
 
 PAGE = Path(__file__).parents[1] / "docs" / "policy.md"
@@ -28,6 +28,8 @@ def _allowed(schema: dict[str, Any], definitions: dict[str, Any]) -> str:
         found = definitions[schema["$ref"].rpartition("/")[2]]
         return ", ".join(f"`{value}`" for value in found["enum"]) if "enum" in found else "see below"
     if "anyOf" in schema:
+        if any(one.get("type") == "number" for one in schema["anyOf"]):
+            return "duration"
         parts = [_allowed(one, definitions) for one in schema["anyOf"] if one.get("type") != "null"]
         return " or ".join(dict.fromkeys(parts))
     if schema.get("type") == "array":

@@ -76,6 +76,7 @@ class Capture:
         time.sleep(SETTLE_S)
         self._stop.set()
         self._thread.join()
+        self._drain()  # what a busy machine had not come to
         self._socket.close()
 
     def packets(self, *, towards_host: bool) -> list[tuple[str, str, bytes]]:

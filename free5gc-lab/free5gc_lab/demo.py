@@ -4,7 +4,10 @@ import json
 import time
 from collections.abc import Callable, Iterator
 
+from telco.shapes import Association
+
 from .balancer import Balancer
+from .errors import LabError
 from .host import GuestHost
 from .lab import Lab
 from .remote import Program
@@ -12,8 +15,11 @@ from .scenario import Step, scenario
 
 PORT = 38412
 AMFS = ("amf1", "amf3", "amf2")  # amf3 has a guest of its own and can die; round robin gives it to gnb2
+PROBE = {"type": "sctp", "interval": "500ms", "timeout": "250ms", "rise": 2, "fall": 3}
 SETTLE_S = 1.5
-REBOOT_S = 30.0
+FAILOVER_S = 2.5  # with a cable cut: until a path is given up (two time-outs), and some traffic after it
+PATIENCE_S = 30.0
+LONGEST_PAUSE_MS = 3000.0  # RTO.Max is 1 s in the lab: more is no failover
 
 
 def policy(lab: Lab, **admin: str) -> bytes:
@@ -30,7 +36,7 @@ def policy(lab: Lab, **admin: str) -> bytes:
     service = {"vips": list(lab.topology.vips), "port": PORT, "mode": "fullnat", "pick": "rr", "pool": "amf"}
     return json.dumps(
         [
-            {"kind": "Pool", "name": "amf", "spec": {"endpoints": endpoints}},
+            {"kind": "Pool", "name": "amf", "spec": {"endpoints": endpoints, "probe": PROBE}},
             {"kind": "Service", "name": "n2", "spec": service},
         ]
     ).encode()
@@ -39,7 +45,7 @@ def policy(lab: Lab, **admin: str) -> bytes:
 def start_amf(host: GuestHost) -> Program:
     """An AMF that listens on all its addresses."""
     program = host.start("amf", "--bind", ",".join(host.addresses), "--name", host.name)
-    program.expect("listening", timeout_s=REBOOT_S)
+    program.expect("listening", timeout_s=PATIENCE_S)
     return program
 
 
@@ -63,10 +69,16 @@ class Demo:
         with self.balancer.client() as client:
             return int(client.replace(policy(self.lab, **admin), yaml_text=False)["revision"])
 
-    def associations(self) -> list[dict[str, object]]:
-        """What the balancer shows."""
+    def associations(self) -> list[Association]:
+        """What the balancer shows, established ones only."""
         with self.balancer.client() as client:
-            return client.associations()
+            return [row for row in client.associations() if row["state"] == "established"]
+
+    def health(self, amf: str) -> set[str]:
+        """The states of an AMF's addresses, as probes found them."""
+        with self.balancer.client() as client:
+            (found,) = (one for one in client.status()["pools"]["amf"] if one["name"] == amf)
+        return set(found["addresses"].values())
 
     def report(self, name: str) -> dict[str, int | float]:
         """A gNB's counters since its last report."""
@@ -74,37 +86,57 @@ class Demo:
         return {key: value for key, value in found.items() if isinstance(value, int | float)}
 
     def measure(self, title: str, act: Callable[[], str], seconds: float = SETTLE_S) -> Step:
-        """Do something under traffic; it holds if both gNBs go on registering on the association they have."""
+        """Do something under traffic; it holds if both gNBs go on registering UEs on the association they have."""
         before = {name: self.report(name) for name in self.gnbs}
         said = act()
         time.sleep(seconds)
         after = {name: self.report(name) for name in self.gnbs}
-        done = sum(after[n]["registered"] - before[n]["registered"] for n in after)
         pause = max(report["longest_pause_ms"] for report in after.values())
-        held = all(
-            after[n]["registered"] > before[n]["registered"] and after[n]["setups"] == before[n]["setups"]
-            for n in after
+        done, lost, dialled = (
+            {name: after[name][what] - before[name][what] for name in after}
+            for what in ("registered", "abandoned", "setups")
         )
-        effect = f"{said}{done} UEs registered meanwhile, none lost, longest pause {pause:.0f} ms"
-        return Step(title=title, effect=effect if held else f"{after}", held=held)
+        held = all(done.values()) and not any(lost.values()) and not any(dialled.values())
+        effect = f"{said}{sum(done.values())} UEs registered, {sum(lost.values())} lost, pause {pause:.0f} ms"
+        if any(dialled.values()):
+            effect += f"; associations lost: {dialled}"
+        return Step(title=title, effect=effect, held=held and pause < LONGEST_PAUSE_MS)
 
-    def cut(self, host: str) -> Callable[[], str]:
-        """Cut a host's first cable."""
+    def cut(self, host: str) -> Step:
+        """A host's first cable is cut: what follows takes the second one."""
+        return self._cable(f"{host}: first cable cut", host, self.lab.faults.cut, FAILOVER_S)
+
+    def mend(self, host: str) -> Step:
+        """It is mended: both carry packets again."""
+        return self._cable("… and mended", host, self.lab.faults.mend, SETTLE_S)
+
+    def _cable(self, title: str, host: str, change: Callable[[str, int], int], seconds: float) -> Step:
+        """The cables' own frames tell which are used, once the peers have had time to notice."""
+        used = (0, 0)
 
         def act() -> str:
-            self.lab.faults.cut(host, 0)
+            nonlocal used
+            change(host, 0)
+            time.sleep(seconds)
+            with self.lab.capture(host, 0) as first, self.lab.capture(host, 1) as second:
+                time.sleep(SETTLE_S)
+            used = tuple(len(one.packets(towards_host=host == "amf1")) for one in (first, second))  # type: ignore[assignment]  # two of them
             return ""
 
-        return act
+        step = self.measure(title, act, 0.0)
+        effect = f"{step.effect}; then cable 1 carried {used[0]} packets, cable 2 {used[1]}"
+        mended = change == self.lab.faults.mend
+        held = min(used) > 0 if mended else used[1] > used[0]
+        return Step(title=step.title, effect=effect, held=step.held and held)
 
-    def mend(self, host: str) -> Callable[[], str]:
-        """Mend it."""
-
-        def act() -> str:
-            self.lab.faults.mend(host, 0)
-            return ""
-
-        return act
+    def wait(self, what: str, ready: Callable[[], bool]) -> float:
+        """Seconds until something is so; LabError if it takes too long."""
+        started = time.monotonic()
+        while not ready():
+            if time.monotonic() - started > PATIENCE_S:
+                raise LabError(f"not within {PATIENCE_S:.0f} s: {what}")
+            time.sleep(0.05)
+        return time.monotonic() - started
 
 
 @scenario("demo", on="core")
@@ -112,69 +144,84 @@ def demo(lab: Lab) -> Iterator[Step]:
     """Two gNBs and three AMFs, all multi-homed, around two VIPs; then everything fails once."""
     with Balancer(lab) as balancer:
         it = Demo(lab, balancer)
-        revision = it.push()
         yield Step(
-            title="policy pushed by REST", effect=f"revision {revision}: 3 AMFs behind 2 VIPs", held=True
+            title="policy pushed by REST", effect=f"revision {it.push()}: 3 AMFs behind 2 VIPs", held=True
         )
-        yield from _connect(it)
+        for name in ("gnb1", "gnb2"):
+            yield _connect(it, name)
         yield it.measure("UEs register", lambda: "")
-        yield it.measure("gnb1's first cable cut", it.cut("gnb1"), 2.5)
-        yield it.measure("… and mended", it.mend("gnb1"))
-        yield it.measure("amf1's first cable cut", it.cut("amf1"), 2.5)
-        yield it.measure("… and mended", it.mend("amf1"))
-        yield from _drain(it)
-        yield it.measure("daemon killed and restarted", lambda: _restart(balancer), 1.0)
+        for host in ("gnb1", "amf1"):
+            yield it.cut(host)
+            yield it.mend(host)
+        yield it.measure("amf1 drained", lambda: f"revision {it.push(amf1='draining')}: ")
+        yield _avoid(it)
+        yield it.measure("daemon killed (SIGKILL), restarted", lambda: _restart(balancer), 1.0)
+        yield _kill(it)
         yield _reboot(it)
         yield _finish(it)
 
 
-def _connect(it: Demo) -> Iterator[Step]:
-    for name in ("gnb1", "gnb2"):
-        it.gnbs[name], amf = start_gnb(it.lab.host(name), it.lab.topology.vips, name)
-        rows = [row for row in it.associations() if row["endpoint"] == f"amf/{amf}"]
-        paths = rows[0]["paths"] if rows else []
-        effect = f"from port {PORT} answered by {amf}, {len(paths) if isinstance(paths, list) else 0} paths"
-        yield Step(title=f"{name}: NG Setup", effect=effect, held=len(rows) == 1)
+def _connect(it: Demo, name: str) -> Step:
+    it.gnbs[name], amf = start_gnb(it.lab.host(name), it.lab.topology.vips, name)
+    rows = [row for row in it.associations() if row["endpoint"] == f"amf/{amf}"]
+    paths = len(rows[0]["paths"]) if rows else 0
+    effect = f"from port {PORT}, answered by {amf}, {paths} paths"
+    return Step(title=f"{name}: NG Setup", effect=effect, held=len(rows) == 1 and paths == 2)
 
 
-def _drain(it: Demo) -> Iterator[Step]:
-    yield it.measure("amf1 drained", lambda: f"revision {it.push(amf1='draining')}, ")
-    chosen = []
-    for number in range(3):
-        program, amf = start_gnb(it.lab.host("gnb1"), it.lab.topology.vips, f"extra{number}", 40000 + number)
-        chosen.append(amf)
-        program.tell("finish")
-        program.expect("ended")
-    effect = f"3 new gNBs went to {', '.join(chosen)}"
-    yield Step(title="… and new gNBs avoid it", effect=effect, held="amf1" not in chosen)
+def _visit(it: Demo, number: int) -> str:
+    """One more gNB comes, does NG Setup and leaves; the AMF that answered it."""
+    name = f"extra{number}"
+    program, amf = start_gnb(it.lab.host("gnb1"), it.lab.topology.vips, name, 40000 + number)
+    program.tell("finish")
+    program.expect("ended")
+    return amf
+
+
+def _avoid(it: Demo) -> Step:
+    chosen = [_visit(it, number) for number in range(3)]
     it.push()
+    effect = f"3 new gNBs went to {', '.join(chosen)}"
+    return Step(title="… and new gNBs avoid it", effect=effect, held="amf1" not in chosen)
 
 
 def _restart(balancer: Balancer) -> str:
     balancer.kill()
-    return f"ready again after {balancer.start():.1f} s, "
+    took = balancer.start()
+    with balancer.client() as client:
+        adopted = "adopted" if client.status()["adopted"] else "NOT adopted"
+    return f"ready after {took:.1f} s, associations {adopted}: "
+
+
+def _kill(it: Demo) -> Step:
+    """amf3's host loses power; gnb2 dials again from the same port and registers its UEs elsewhere."""
+    before = {name: it.report(name) for name in it.gnbs}
+    it.lab.faults.kill("amf3")
+    down = it.wait("amf3 down by its probe", lambda: it.health("amf3") == {"down"})
+
+    def moved() -> bool:
+        now = it.report("gnb2")
+        return now["setups"] > before["gnb2"]["setups"] and now["registered"] > before["gnb2"]["registered"]
+
+    took = down + it.wait("gnb2 registers UEs at another AMF", moved)
+    same = it.report("gnb1")["setups"] == before["gnb1"]["setups"]
+    effect = (
+        f"down by its probe after {down:.1f} s; gnb2 registers UEs elsewhere, from the same port, after "
+        f"{took:.1f} s; gnb1 {'noticed nothing' if same else 'LOST its association'}"
+    )
+    return Step(title="amf3 loses power", effect=effect, held=same)
 
 
 def _reboot(it: Demo) -> Step:
-    """amf3's host loses power and boots; gnb2 dials again from the same port and registers its UEs elsewhere."""
-    before = it.report("gnb2")
-    other = it.report("gnb1")
+    """amf3 boots and listens on the same addresses and port."""
     started = time.monotonic()
-    it.lab.faults.kill("amf3")
     it.lab.faults.reboot("amf3")
     it.amfs["amf3"] = start_amf(it.lab.host("amf3"))
-    while (now := it.report("gnb2"))["registered"] <= before["registered"] or now["setups"] == before[
-        "setups"
-    ]:
-        if time.monotonic() - started > REBOOT_S:
-            return Step(
-                title="amf3 killed and rebooted", effect=f"gnb2 is still without an AMF: {now}", held=False
-            )
-        time.sleep(0.1)
+    it.wait("amf3 up by its probe", lambda: it.health("amf3") == {"up"})
     took = time.monotonic() - started
-    same = it.report("gnb1")["setups"] == other["setups"]
-    effect = f"gnb2 registers UEs again after {took:.1f} s (boot included); gnb1 noticed {'nothing' if same else 'it'}"
-    return Step(title="amf3 killed and rebooted", effect=effect, held=same)
+    chosen = [_visit(it, 10 + number) for number in range(len(AMFS))]
+    effect = f"boots, up by its probe after {took:.1f} s; 3 new gNBs went to {', '.join(chosen)}"
+    return Step(title="… and comes back", effect=effect, held="amf3" in chosen)
 
 
 def _finish(it: Demo) -> Step:
@@ -182,11 +229,8 @@ def _finish(it: Demo) -> Step:
     for gnb in it.gnbs.values():
         gnb.tell("finish")
         ends.append(gnb.expect("ended"))
-    registered = sum(int(str(end["registered"])) for end in ends)
-    waiting = sum(int(str(end["waiting"])) for end in ends)
+    registered, waiting = (sum(int(str(end[what])) for end in ends) for what in ("registered", "waiting"))
     with it.balancer.client() as client:
         drops = {reason: count for reason, count in client.stats()["drops"].items() if count}
-    effect = (
-        f"{registered} UEs registered, {waiting} unanswered; packets dropped by reason: {drops or 'none'}"
-    )
+    effect = f"{registered} UEs registered in all, {waiting} unanswered; dropped packets: {drops or 'none'}"
     return Step(title="SHUTDOWN from both gNBs", effect=effect, held=waiting == 0)

@@ -3,6 +3,9 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from telco.errors import TelcoError
+
+from . import state
 from .echo import WHOLE, dial, finish, paths, serve, wait_for_state
 from .errors import LabError, LabTopologyError
 from .lab import Lab
@@ -51,8 +54,9 @@ def up(name: str, *, lab: str = "lab") -> Lab:
 
 
 def down(*, lab: str = "lab") -> None:
-    """Remove a lab whatever its state; none there is no error."""
+    """Remove a lab whatever its state, and what killed processes left; none there is no error."""
     Lab.clear(lab)
+    state.sweep()
 
 
 def run(name: str, *, lab: str = "scenario") -> Iterator[Step]:
@@ -61,10 +65,13 @@ def run(name: str, *, lab: str = "scenario") -> Iterator[Step]:
         raise LabTopologyError(f"scenario: {name!r} is none of {sorted(SCENARIOS)}")
     found = SCENARIOS[name]
     made = Lab.up(topology(found.topology), name=lab)
+    last = "the beginning"
     try:
-        yield from found.story(made)
-    except LabError as error:
-        yield Step(title="the scenario could not go on", effect=str(error), held=False)
+        for step in found.story(made):
+            last = step.title
+            yield step
+    except (LabError, TelcoError) as error:
+        yield Step(title=f"what comes after “{last}”", effect=str(error), held=False)
     finally:
         made.down()
 

@@ -12,6 +12,8 @@ from lb.bpf.syscall import Command, address, bpf, close, possible_cpus
 
 ENOENT = 2
 BATCH = 65_536  # elements of one batch call: bounds the kernel's work between two schedules
+READ_BATCH = 4096  # likewise of one that reads, whose room is made before it is known how many there are
+STRETCH = 1024  # elements of memory looked at together: most of a large array is empty
 
 
 class MapType(IntEnum):
@@ -155,7 +157,7 @@ class Map:
 
     def items(self) -> dict[bytes, bytes]:
         """Every key and its value, in few calls; a map that changes meanwhile may give some twice or not at all."""
-        key_size, value_size, count = self.info.key_size, self.info.value_size, BATCH
+        key_size, value_size, count = self.info.key_size, self.info.value_size, READ_BATCH
         keys = ctypes.create_string_buffer(key_size * count)
         values = ctypes.create_string_buffer(value_size * count)
         place = ctypes.create_string_buffer(max(key_size, 8))
@@ -209,3 +211,12 @@ class Map:
         except OSError as error:
             raise BpfError(f"map the memory of {self.name}", error.errno or 0) from error
         return memoryview(shared)[:size]
+
+    def stretches(self) -> Iterator[tuple[int, bytes]]:
+        """Memory in pieces of so many elements, all-zero ones left out: the number of the first, and a copy."""
+        memory, step = self.memory(), (self.info.value_size + 7) // 8 * 8
+        empty = bytes(STRETCH * step)
+        for first in range(0, self.info.max_entries, STRETCH):
+            piece = bytes(memory[first * step : (first + STRETCH) * step])
+            if piece != empty[: len(piece)]:
+                yield first, piece

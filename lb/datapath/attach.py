@@ -14,12 +14,9 @@ from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 
-from pyroute2 import IPRoute
-
 from lb.bpf.errors import BpfError, ForeignProgramError
 from lb.bpf.programs import program_info
 from lb.bpf.syscall import Command, bpf
-from lb.datapath import clsact
 from lb.datapath.pins import get_pinned, pin
 
 CLONE_NEWNET = 0x40000000
@@ -73,6 +70,8 @@ def _link(program: int, index: int, attach_type: int, flags: int, what: str) -> 
 
 def _holder(interface: str) -> tuple[int, str]:
     """Number and name of the XDP program on an interface."""
+    from pyroute2 import IPRoute  # noqa: PLC0415  # slow to import, rarely needed
+
     with IPRoute() as netlink:
         link = netlink.get_links(interface_index(interface))[0]
     number = (link.get_attr("IFLA_XDP") or link).get_attr("IFLA_XDP_PROG_ID") or 0
@@ -132,6 +131,8 @@ class Hooks:
         except BpfError as error:
             if error.errno != errno.EINVAL:
                 raise
+            from lb.datapath import clsact  # noqa: PLC0415  # pyroute2 is slow to import
+
             clsact.hang(self._programs["tc"], index, interface)
             self._filters[interface] = index
         else:
@@ -171,8 +172,16 @@ class Hooks:
 
     def undo(self) -> None:
         """Take away what this process hung, and leave what it adopted: traffic goes through that."""
+        adopted = {at: link for at, link in self._links.items() if at not in self._new}
         self._links = {at: link for at, link in self._links.items() if at in self._new}
         self.detach()
+        self._links = adopted
+
+    def close(self) -> None:
+        """Let go of the links: those that are pinned hold on."""
+        for link in self._links.values():
+            os.close(link)
+        self._links.clear()
 
     def detach(self) -> None:
         """Take every link away, pins too."""
@@ -182,5 +191,7 @@ class Hooks:
             os.close(link)
         self._links.clear()
         for interface, index in self._filters.items():
+            from lb.datapath import clsact  # noqa: PLC0415
+
             clsact.remove(index, interface)
         self._filters.clear()

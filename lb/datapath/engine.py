@@ -5,11 +5,7 @@ import threading
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from ipaddress import ip_address
 from pathlib import Path
-
-from pyroute2 import IPRoute
-from pyroute2.netlink.exceptions import NetlinkError
 
 from lb.bpf import BpfError, RingBuffer
 from lb.datapath.attach import Attach, Hooks, inside
@@ -19,6 +15,7 @@ from lb.datapath.program import Programmer
 from lb.datapath.read import AssociationRow, Reader, Totals
 from lb.datapath.records import endpoint_name, unmapped
 from lb.model import Address, Policy, ProbeType, Protocol
+from lb.netlink import Netlink
 
 IDLE = "255"  # reason of a death by silence
 SLICE = 65_536  # records of one sweep call: about a millisecond of one CPU
@@ -154,17 +151,9 @@ class Engine:
     def _facing(self, policy: Policy) -> dict[Address, Address]:
         """Our address towards each server, by the kernel's routes; those without a route are left out."""
         servers = {a for pool in policy.pools.values() for e in pool.endpoints for a in e.addresses}
-        found: dict[Address, Address] = {}
-        with inside(self._netns), IPRoute() as netlink:
-            for server in servers:
-                try:
-                    answers = netlink.route("get", dst=str(server))
-                except NetlinkError:
-                    continue
-                source = answers[0].get_attr("RTA_PREFSRC") if answers else None
-                if source:
-                    found[server] = ip_address(source)
-        return found
+        with inside(self._netns), Netlink() as netlink:
+            found = {server: netlink.source_towards(server) for server in servers}
+        return {server: source for server, source in found.items() if source}
 
     def set_health(self, pool: str, address: Address, *, up: bool, reason: str = "") -> None:
         """A probe's verdict about one endpoint address: paths move off it at once, rings leave it."""
@@ -273,6 +262,7 @@ class Engine:
     def close(self) -> None:
         """Let go; a pinned datapath goes on forwarding."""
         self._ring.close()
+        self._hooks.close()
         self.datapath.close()
 
     def remove(self) -> None:

@@ -1,12 +1,13 @@
 """Loading the datapath: new, or adopting the pinned maps of an earlier process."""
 
+import os
 import secrets
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
 from lb.bpf import BpfError, BpfObject, Btf, Map, run_packet
-from lb.datapath.kept import fingerprint, keep, kept
+from lb.datapath.kept import PREFIX, fingerprint, keep, kept
 from lb.datapath.pins import get_pinned, pin
 
 OBJECTS = ("xdp", "tc", "control")
@@ -54,6 +55,11 @@ class Sizes:
         return (self.services * 4 - 1).bit_length()
 
     @property
+    def vips(self) -> int:
+        """VIPs that may be in the table: a slot in two."""
+        return 1 << self.vip_bits >> 1
+
+    @property
     def pending_bits(self) -> int:
         """Buckets of eight."""
         return (max(self.handshakes // PENDING_WAYS, 1) - 1).bit_length()
@@ -93,6 +99,7 @@ class Datapath:
         mark = fingerprint(paths.values())
         names = {name for item in self._objects.values() for name in item.program_names}
         self.programs = kept(names, pins, mark) if pins and self.adopted else {}
+        self._taken = list(self.programs.values())
         if not self.programs:
             self._load(pins)
             self.programs = {name: fd for o in self._objects.values() for name, fd in o.programs.items()}
@@ -103,6 +110,7 @@ class Datapath:
 
     def _adopt(self, pins: Path) -> bool:
         if not (pins / "meta").exists():
+            self._clear(pins)
             return False
         meta = Map(get_pinned(pins / "meta"), "meta")
         layout, record = self.btf.layout("meta"), meta[0]
@@ -124,6 +132,13 @@ class Datapath:
             if path.name in names:
                 self.maps[path.name] = Map(get_pinned(path), path.name)
         return True
+
+    def _clear(self, pins: Path) -> None:
+        """What a process left that died before ``meta``, hence before it attached anything."""
+        names = set().union(*(item.map_names for item in self._objects.values()))
+        for path in list(pins.iterdir()):
+            if path.name in names or path.name.startswith(PREFIX):
+                path.unlink()
 
     def _load(self, pins: Path | None) -> None:
         for item in self._objects.values():
@@ -180,3 +195,6 @@ class Datapath:
             item.close()
         for held in self.maps.values():
             held.close()
+        for program in self._taken:
+            os.close(program)
+        self._taken.clear()

@@ -1,6 +1,7 @@
 """Bringing the maps to a policy: new before old, old only when nothing new needs it."""
 
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from struct import Struct, pack
 from typing import TypeGuard
@@ -95,14 +96,14 @@ class Programmer:
             ("services", self.services, self.records.service_layout),
             ("endpoints", self.endpoints, self.records.endpoint_layout),
         ):
-            memory, step = self.datapath.maps[name].memory(), (layout.size + 7) // 8 * 8
-            names = memory.cast("Q")[layout.fields["name"].offset // 8 :: step // 8]
-            for number, known in enumerate(names):
-                if known:
-                    numbers.taken[known] = number
-                    numbers.used.add(number)
-                    record = bytes(memory[number * step : number * step + layout.size])
-                    self._written[name][pack("=I", number)] = record
+            step = (layout.size + 7) // 8 * 8
+            for first, piece in self.datapath.maps[name].stretches():
+                names = memoryview(piece).cast("Q")[layout.fields["name"].offset // 8 :: step // 8]
+                for at, known in enumerate(names):
+                    if known:
+                        numbers.taken[known] = first + at
+                        numbers.used.add(first + at)
+                        self._written[name][NUMBER(first + at)] = piece[at * step : at * step + layout.size]
         for name in ("vips", "members", "sources"):
             self._written[name] = self._targets[name].items()
 
@@ -141,7 +142,7 @@ class Programmer:
         written = self._written["vips"]
         if len(vips) > self._vips.limit:
             raise self._vips.full()
-        if len(vips.keys() | written.keys()) > self._vips.limit:
+        if len(vips) + len(written) > self._vips.limit < len(vips.keys() | written.keys()):
             self._erase("vips", written.keys() - vips.keys())
 
     def _numbered(self, policy: Policy) -> list[tuple[int, Service]]:
@@ -259,7 +260,8 @@ class Programmer:
             elif changed:
                 target.update_batch(changed, values)
         except BpfError:
-            self._written[name] = self._there(name, changed)  # some of them are
+            with suppress(BpfError):  # the first error tells more
+                self._written[name] = self._there(name, changed)
             raise
         written.update(zip(changed, values, strict=True))
 

@@ -8,8 +8,6 @@ from lb.datapath.objects import Datapath
 
 SLOT_BYTES, KEY_AT, VALUE_AT = 32, 8, 28  # struct vip_slot: hash, key, value
 CHANGE_BYTES = 24  # struct vip: key and value
-CHUNK = 1 << 16  # bytes looked at together: most of a large table is empty
-EMPTY = bytes(CHUNK)
 UNUSED = {0, 0x20000}  # KEY_FREE, KEY_TOMB
 
 
@@ -25,18 +23,14 @@ class VipTable:
 
     def items(self) -> dict[bytes, bytes]:
         """Every key and its value."""
-        memory = self._map.memory()
         found: dict[bytes, bytes] = {}
-        for at in range(0, len(memory), CHUNK):
-            chunk = bytes(memory[at : at + CHUNK])
-            if chunk == EMPTY:
-                continue
-            hashes = memoryview(chunk).cast("Q")[:: SLOT_BYTES // 8]
+        for _, piece in self._map.stretches():
+            hashes = memoryview(piece).cast("Q")[:: SLOT_BYTES // 8]
             for slot, word in enumerate(hashes):
                 if word not in UNUSED:
                     start = slot * SLOT_BYTES
                     value = start + VALUE_AT
-                    found[chunk[start + KEY_AT : value]] = chunk[value : start + SLOT_BYTES]
+                    found[piece[start + KEY_AT : value]] = piece[value : start + SLOT_BYTES]
         return found
 
     def update_batch(self, keys: Sequence[bytes], values: Sequence[bytes]) -> None:

@@ -7,34 +7,22 @@ service asked for it is its owner's, and is neither announced nor removed.
 import json
 import logging
 import threading
-from dataclasses import dataclass
 from errno import EADDRNOTAVAIL, EEXIST
-from ipaddress import IPv4Interface, IPv6Interface, ip_address, ip_interface
+from ipaddress import IPv4Interface, IPv6Interface, ip_address
 from pathlib import Path
-
-from pyroute2 import IPRoute
-from pyroute2.netlink.exceptions import NetlinkError
 
 from lb.datapath.attach import inside
 from lb.model import Address, Assign, Policy
 from lb.net.announce import announce
+from lb.netlink import Link, Netlink, NetlinkError
 
 log = logging.getLogger(__name__)
 LOOPBACK = "lo"
 REPAIR = "move it away; VIPs that it lists stay until `ip address del`"
-NODAD = 0x02  # IFA_F_NODAD: the address is ours by policy, and must answer at once
 
 
 class JournalError(Exception):
     """One sentence about the journal and what is wrong with it."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Link:
-    name: str
-    index: int
-    mac: bytes
-    up: bool
 
 
 def wanted(policy: Policy) -> dict[Address, Assign]:
@@ -80,8 +68,10 @@ class Vips:
         places = wanted(policy)
         if not places and not self.held:
             return
-        with self._lock, inside(self._netns), IPRoute() as netlink:
-            links, there = _links(netlink), _addresses(netlink)
+        with self._lock, inside(self._netns), Netlink() as netlink:
+            links = netlink.links()
+            names = {link.index: name for name, link in links.items()}
+            there = {names[index]: listed for index, listed in netlink.addresses().items() if index in names}
             for address, assign in places.items():
                 self._assign(netlink, address, _place(address, assign, links, there), there)
             for address in [held for held in self.held if held not in places]:
@@ -89,9 +79,9 @@ class Vips:
 
     def _assign(
         self,
-        netlink: IPRoute,
+        netlink: Netlink,
         address: Address,
-        link: _Link,
+        link: Link,
         there: dict[str, list[IPv4Interface | IPv6Interface]],
     ) -> None:
         present = any(one.ip == address for listed in there.values() for one in listed)
@@ -100,11 +90,9 @@ class Vips:
         self.held[address] = link.name
         self._write()  # before it is there: a crash in between must not leave it behind
         try:
-            netlink.addr(
-                "add", index=link.index, address=str(address), prefixlen=address.max_prefixlen, flags=NODAD
-            )
+            netlink.add_address(link.index, address)
         except NetlinkError as error:
-            if error.code != EEXIST:
+            if error.errno != EEXIST:
                 log.warning("VIP %s cannot be assigned to %s: %s", address, link.name, error)
             return
         log.info("VIP %s assigned to %s", address, link.name)
@@ -114,15 +102,13 @@ class Vips:
             except OSError as error:
                 log.warning("VIP %s cannot be announced on %s: %s", address, link.name, error)
 
-    def _remove(self, netlink: IPRoute, address: Address, links: dict[str, _Link]) -> None:
+    def _remove(self, netlink: Netlink, address: Address, links: dict[str, Link]) -> None:
         name = self.held[address]
         if name in links:
             try:
-                netlink.addr(
-                    "del", index=links[name].index, address=str(address), prefixlen=address.max_prefixlen
-                )
+                netlink.delete_address(links[name].index, address)
             except NetlinkError as error:
-                if error.code != EADDRNOTAVAIL:
+                if error.errno != EADDRNOTAVAIL:
                     log.warning("VIP %s cannot be removed from %s: %s", address, name, error)
                     return
         del self.held[address]
@@ -130,30 +116,12 @@ class Vips:
         log.info("VIP %s removed from %s", address, name)
 
 
-def _links(netlink: IPRoute) -> dict[str, _Link]:
-    found = {}
-    for link in netlink.get_links():
-        name, text = link.get_attr("IFLA_IFNAME"), link.get_attr("IFLA_ADDRESS") or ""
-        mac = bytes.fromhex(text.replace(":", "")) if text else b""
-        found[name] = _Link(name, link["index"], mac, bool(link["flags"] & 1))
-    return found
-
-
-def _addresses(netlink: IPRoute) -> dict[str, list[IPv4Interface | IPv6Interface]]:
-    names = {link["index"]: link.get_attr("IFLA_IFNAME") for link in netlink.get_links()}
-    found: dict[str, list[IPv4Interface | IPv6Interface]] = {}
-    for one in netlink.get_addr():
-        text = one.get_attr("IFA_LOCAL") or one.get_attr("IFA_ADDRESS")
-        found.setdefault(names[one["index"]], []).append(ip_interface(f"{text}/{one['prefixlen']}"))
-    return found
-
-
 def _place(
     address: Address,
     assign: Assign,
-    links: dict[str, _Link],
+    links: dict[str, Link],
     there: dict[str, list[IPv4Interface | IPv6Interface]],
-) -> _Link:
+) -> Link:
     """The interface whose subnet holds the address; the loopback where none does, or the service says so."""
     if assign is Assign.INTERFACE:
         for name, listed in there.items():

@@ -76,7 +76,7 @@ class NoUserData(Word):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnsupportedHmac(Tlv):
-    """Unsupported HMAC Identifier, RFC 4895 §4."""
+    """Unsupported HMAC Identifier, RFC 4895 §4.1."""
 
     TYPE: ClassVar[int] = CauseCode.UNSUPPORTED_HMAC
     identifier: int

@@ -3,7 +3,7 @@
 from enum import IntEnum
 
 PROTOCOL = 132  # in IP headers
-UDP_PORT = 9899  # RFC 6951 §3
+UDP_PORT = 9899  # RFC 6951
 
 
 class ChunkType(IntEnum):
@@ -24,14 +24,14 @@ class ChunkType(IntEnum):
     ECNE = 12
     CWR = 13
     SHUTDOWN_COMPLETE = 14
-    AUTH = 15  # RFC 4895 §4.1
+    AUTH = 15  # RFC 4895 §5.1
     I_DATA = 64  # RFC 8260 §2.1
     ASCONF_ACK = 128  # RFC 5061 §4.1
     RE_CONFIG = 130  # RFC 6525 §3.1
     PAD = 132  # RFC 4820 §3
     FORWARD_TSN = 192  # RFC 3758 §3.2
     ASCONF = 193  # RFC 5061 §4.1
-    I_FORWARD_TSN = 194  # RFC 8260 §2.3
+    I_FORWARD_TSN = 194  # RFC 8260 §2.3.1
 
 
 class ParameterType(IntEnum):
@@ -88,7 +88,7 @@ class CauseCode(IntEnum):
     DELETE_SOURCE_ADDRESS = 0xA2
     ILLEGAL_ASCONF_ACK = 0xA3
     NO_AUTHORIZATION = 0xA4
-    UNSUPPORTED_HMAC = 0x105  # RFC 4895 §4
+    UNSUPPORTED_HMAC = 0x105  # RFC 4895 §4.1
 
 
 class Action(IntEnum):

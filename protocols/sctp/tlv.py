@@ -19,7 +19,7 @@ MALFORMED = "protocol-violation"
 class Tlv(ABC):
     """One item. `padding` None is the usual: zeros to a multiple of four, nothing behind the last item.
 
-    A last item may be padded within its container (RFC 9260 §3.2.1: accept either) and padding need not be zero:
+    A last item may be padded within its container (RFC 9260 §3.2: accept either) and padding need not be zero:
     then `padding` holds the very bytes.
     """
 

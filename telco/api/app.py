@@ -3,182 +3,212 @@
 import asyncio
 import json
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Body, FastAPI, Header, HTTPException, Request, Response
+from fastapi import APIRouter, FastAPI, Header, HTTPException, Path, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
-from fastapi.responses import PlainTextResponse, StreamingResponse
+from fastapi.responses import JSONResponse, PlainTextResponse, StreamingResponse
 
-from telco.api import problems, views
+from telco.api import openapi, problems, views
 from telco.api.hub import Hub
-from telco.api.metrics import exposition
+from telco.api.openapi import ASK, CHANGE, answer, body
+from telco.document import read_json, read_yaml, short
+from telco.errors import PolicyError, Problem
 from telco.keeper import Applied, Keeper, kind_of
-from telco.resources import Resource, check, dump, parse
+from telco.resources import NAME, Resource, check, dump, parse
 
 JSON_TYPES = {"application/json"}
 YAML_TYPES = {"application/yaml", "application/x-yaml", "text/yaml"}
-EXAMPLE = [
-    {
-        "kind": "Pool",
-        "name": "amf",
-        "spec": {"endpoints": [{"name": "amf-1", "addresses": ["10.11.0.2", "10.12.0.2"], "port": 38412}]},
-    },
-    {
-        "kind": "Service",
-        "name": "n2",
-        "spec": {"vips": ["10.100.0.1", "10.101.0.1"], "port": 38412, "mode": "fullnat", "pool": "amf"},
-    },
+SHOWN_STEPS = 1000
+ETAG = r'(?:W/)?"(\d{1,18})"'
+
+IfMatch = Annotated[
+    str | None, Header(description="the ETag that this change is based on, or several", examples=['"7"'])
 ]
-BODY = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            "application/json": {
-                "schema": {"type": "array", "items": {"type": "object"}},
-                "example": EXAMPLE,
-            },
-            "application/yaml": {"schema": {"type": "string"}},
-        },
-    }
-}
-ONE = {
-    "requestBody": {
-        "required": True,
-        "content": {"application/json": {"schema": {"type": "object"}, "example": EXAMPLE[0]}},
-    }
-}
-ERRORS: dict[int | str, dict[str, Any]] = {
-    status: {"description": text, "content": {problems.MEDIA: {}}}
-    for status, text in {
-        401: "no token",
-        404: "no such kind or name",
-        412: "stale revision",
-        413: "body too large",
-        415: "wrong content type",
-        422: "a field is wrong",
-        429: "too many requests",
-        503: "the datapath refused",
-        507: "the store refused",
-    }.items()
-}
-IfMatch = Annotated[str | None, Header(description="the ETag that this change is based on")]
+Kind = Annotated[
+    str,
+    Path(description="a kind, in the singular or plural", json_schema_extra={"enum": ["pools", "services"]}),
+]
+Name = Annotated[
+    str, Path(description="of a resource", examples=["amf"], json_schema_extra={"pattern": NAME})
+]
+OfService = Annotated[str | None, Query(description="only this service's", examples=["n2"])]
+OfEndpoint = Annotated[str | None, Query(description="only this one's, as POOL/NAME", examples=["amf/amf-1"])]
 
 
-def _revision(etag: str | None) -> int | None:
-    if etag is None or etag == "*":
+def _revision(etags: str | None, now: int) -> int | None:
+    """The revision that a change may start from; any of several. RFC 9110 §13.1.1."""
+    if etags is None or etags.strip() == "*":
         return None
-    found = re.fullmatch(r'(?:W/)?"(\d{1,18})"', etag.strip())
-    if not found:
-        raise HTTPException(412, f"If-Match: {etag[:40]!r}: the ETag of an earlier answer is allowed")
-    return int(found[1])
+    if not re.fullmatch(rf"\s*{ETAG}\s*(,\s*{ETAG}\s*)*", etags):
+        raise HTTPException(412, f"If-Match: {short(etags)}: the ETag of an earlier answer is allowed")
+    given = [int(number) for number in re.findall(ETAG, etags)]
+    return now if now in given else given[0]
 
 
-async def _resources(request: Request) -> list[Resource]:
+async def _body(request: Request) -> tuple[bytes, bool]:
+    """The body, and whether it is YAML."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind not in JSON_TYPES | YAML_TYPES:
         allowed = ", ".join(sorted(JSON_TYPES | YAML_TYPES))
-        raise HTTPException(415, f"content-type: {kind or 'none'!r}: {allowed} are allowed")
-    body = await request.body()
-    return await run_in_threadpool(parse, body, yaml_text=kind in YAML_TYPES)
+        raise HTTPException(415, f"content-type: {short(kind) if kind else 'none'}: {allowed} are allowed")
+    return await request.body(), kind in YAML_TYPES
 
 
-def _answer(applied: Applied, response: Response) -> dict[str, Any]:
-    response.headers["ETag"] = f'"{applied.revision}"'
-    steps = [{"action": s.action, "kind": s.kind, "name": s.name} for s in applied.steps[:1000]]
-    return {
+async def _resources(request: Request) -> list[Resource]:
+    text, is_yaml = await _body(request)
+    return await run_in_threadpool(parse, text, yaml_text=is_yaml)
+
+
+def _one(text: bytes, kind: str, name: str, *, yaml_text: bool) -> list[Resource]:
+    """The resource of a request to its own path: whole, or its spec alone."""
+    found: Any = read_yaml(text) if yaml_text else read_json(text)
+    found = found[0] if yaml_text and len(found) == 1 else found
+    if not isinstance(found, dict):
+        allowed = "one resource {kind, name, spec}, or its spec"
+        raise PolicyError([Problem(field="body", value=short(found), allowed=allowed)])
+    whole = found if "spec" in found else {"spec": found}
+    for part, mine in (("kind", kind), ("name", name)):
+        if whole.get(part, mine) != mine:
+            raise PolicyError(
+                [Problem(field=part, value=short(whole[part]), allowed=f"{mine!r}, as in the path")]
+            )
+    return check([whole | {"kind": kind, "name": name}])
+
+
+def _etag(revision: int) -> dict[str, str]:
+    return {"ETag": f'"{revision}"'}
+
+
+def _answer(applied: Applied) -> Response:
+    steps = [{"action": s.action, "kind": s.kind, "name": s.name} for s in applied.steps[:SHOWN_STEPS]]
+    shown = {
         "revision": applied.revision,
         "changes": len(applied.steps),
         "steps": steps,
         "warnings": list(applied.warnings),
     }
+    return JSONResponse(shown, headers=_etag(applied.revision))
 
 
 def policy_routes(keeper: Keeper) -> APIRouter:
     """The whole policy."""
-    router = APIRouter(prefix="/api/v1", tags=["policy"], responses=ERRORS)
+    router = APIRouter(prefix="/api/v1", tags=["policy"])
+    changed: Mapping[str, Any] = {
+        "responses": answer("Applied", *CHANGE, etag=True),
+        "openapi_extra": body("Policy", "PoolResource", "ServiceResource"),
+    }
 
-    @router.get("/policy", summary="Every resource")
-    async def read(response: Response) -> list[dict[str, Any]]:
-        response.headers["ETag"] = f'"{keeper.revision}"'
-        return [dump(resource) for resource in keeper.resources.values()]
+    @router.get("/policy", summary="Every resource", responses=answer("Policy", *ASK, etag=True))
+    async def read() -> Response:
+        revision, listed = keeper.revision, list(keeper.resources.values())
+        found = await run_in_threadpool(lambda: [dump(resource) for resource in listed])
+        return JSONResponse(found, headers=_etag(revision))
 
-    @router.put("/policy", summary="Replace the whole policy, or refuse it whole", openapi_extra=BODY)
-    async def replace(request: Request, response: Response, if_match: IfMatch = None) -> dict[str, Any]:
+    @router.put("/policy", summary="Replace the whole policy, or refuse it whole", **changed)
+    async def replace(request: Request, if_match: IfMatch = None) -> Response:
+        wanted, revision = await _resources(request), _revision(if_match, keeper.revision)
+        return _answer(await run_in_threadpool(keeper.replace, wanted, revision))
+
+    @router.patch("/policy", summary="Add or change resources, leave the others", **changed)
+    async def merge(request: Request, if_match: IfMatch = None) -> Response:
+        wanted, revision = await _resources(request), _revision(if_match, keeper.revision)
+        return _answer(await run_in_threadpool(keeper.merge, wanted, revision))
+
+    @router.post("/policy/diff", summary="What a push would change; nothing is changed", **changed)
+    async def diff(
+        request: Request,
+        *,
+        prune: Annotated[bool, Query(description="as PUT would, instead of PATCH")] = False,
+    ) -> Response:
         wanted = await _resources(request)
-        return _answer(await run_in_threadpool(keeper.replace, wanted, _revision(if_match)), response)
-
-    @router.patch("/policy", summary="Add or change resources, leave the others", openapi_extra=BODY)
-    async def merge(request: Request, response: Response, if_match: IfMatch = None) -> dict[str, Any]:
-        wanted = await _resources(request)
-        return _answer(await run_in_threadpool(keeper.merge, wanted, _revision(if_match)), response)
-
-    @router.post("/policy/diff", summary="What a push would change", openapi_extra=BODY)
-    async def diff(request: Request, response: Response, *, prune: bool = False) -> dict[str, Any]:
-        wanted = await _resources(request)
-        return _answer(await run_in_threadpool(keeper.diff, wanted, prune=prune), response)
+        return _answer(await run_in_threadpool(keeper.diff, wanted, prune=prune))
 
     return router
 
 
-def resource_routes(keeper: Keeper) -> APIRouter:
-    """One resource."""
-    router = APIRouter(prefix="/api/v1", tags=["resources"], responses=ERRORS)
+def resource_routes(keeper: Keeper, engine: views.Observed) -> APIRouter:
+    """One resource, or all of a kind."""
+    router = APIRouter(prefix="/api/v1", tags=["resources"])
+    changed = answer("Applied", *CHANGE, etag=True)
 
-    @router.get("/{kind}", summary="All resources of a kind")
-    async def listed(kind: str) -> list[dict[str, Any]]:
-        return [dump(resource) for resource in keeper.of_kind(kind_of(kind))]
+    @router.get("/{kind}", summary="All resources of a kind", responses=answer("Resources", *ASK, etag=True))
+    async def listed(
+        kind: Kind, *, status: Annotated[bool, Query(description="with what is observed of each")] = False
+    ) -> Response:
+        revision, found = keeper.revision, keeper.of_kind(kind_of(kind))
 
-    @router.get("/{kind}/{name}", summary="One resource")
-    async def one(kind: str, name: str, response: Response) -> dict[str, Any]:
-        found = dump(keeper.get(kind_of(kind), name))
-        response.headers["ETag"] = f'"{keeper.revision}"'
-        return found
+        def shown() -> list[Any]:
+            return [*views.observed(engine, found, keeper.warnings)] if status else [dump(r) for r in found]
 
-    @router.put("/{kind}/{name}", summary="Make or change a resource", openapi_extra=ONE)
-    async def put(
-        kind: str,
-        name: str,
-        body: Annotated[dict[str, Any], Body()],
-        response: Response,
-        if_match: IfMatch = None,
-    ) -> dict[str, Any]:
-        wanted = check([{"spec": body.get("spec", body)} | {"kind": kind_of(kind), "name": name}])
-        return _answer(await run_in_threadpool(keeper.merge, wanted, _revision(if_match)), response)
+        return JSONResponse(await run_in_threadpool(shown), headers=_etag(revision))
 
-    @router.delete("/{kind}/{name}", summary="Remove a resource")
-    async def delete(kind: str, name: str, response: Response, if_match: IfMatch = None) -> dict[str, Any]:
-        applied = await run_in_threadpool(keeper.delete, kind_of(kind), name, _revision(if_match))
-        return _answer(applied, response)
+    @router.get(
+        "/{kind}/{name}",
+        summary="One resource and its status",
+        responses=answer("Resource", *ASK, etag=True),
+    )
+    async def one(kind: Kind, name: Name) -> Response:
+        revision, found = keeper.revision, keeper.get(kind_of(kind), name)
+        shown = await run_in_threadpool(views.observed, engine, [found], keeper.warnings)
+        return JSONResponse(shown[0], headers=_etag(revision))
+
+    @router.put(
+        "/{kind}/{name}",
+        summary="Make or change a resource",
+        responses=changed,
+        openapi_extra=body("PoolResource", "ServiceResource"),
+    )
+    async def put(kind: Kind, name: Name, request: Request, if_match: IfMatch = None) -> Response:
+        text, is_yaml = await _body(request)
+        wanted = await run_in_threadpool(_one, text, kind_of(kind), name, yaml_text=is_yaml)
+        return _answer(await run_in_threadpool(keeper.merge, wanted, _revision(if_match, keeper.revision)))
+
+    @router.delete("/{kind}/{name}", summary="Remove a resource", responses=changed)
+    async def delete(kind: Kind, name: Name, if_match: IfMatch = None) -> Response:
+        revision = _revision(if_match, keeper.revision)
+        return _answer(await run_in_threadpool(keeper.delete, kind_of(kind), name, revision))
 
     return router
 
 
 def observed_routes(keeper: Keeper, engine: views.Observed, hub: Hub) -> APIRouter:
     """What is, rather than what should be."""
-    router = APIRouter(prefix="/api/v1", tags=["observed"], responses=ERRORS)
+    router = APIRouter(prefix="/api/v1", tags=["observed"])
 
-    @router.get("/status", summary="Interfaces, health, warnings")
-    async def status() -> dict[str, Any]:
-        return views.status(engine, keeper.revision, keeper.warnings)
+    @router.get("/status", summary="Interfaces, health, warnings", responses=answer("Status", *ASK))
+    async def status() -> Response:
+        return JSONResponse(views.status(engine, keeper.revision, keeper.warnings))
 
-    @router.get("/associations", summary="Every association, live")
-    async def associations(service: str | None = None, endpoint: str | None = None) -> list[dict[str, Any]]:
-        rows = await run_in_threadpool(lambda: list(engine.associations()))
-        return [
-            views.association(row)
-            for row in rows
-            if service in {None, row.service} and endpoint in {None, row.endpoint}
-        ]
+    @router.get("/associations", summary="Every association, live", responses=answer("Associations", *ASK))
+    async def associations(service: OfService = None, endpoint: OfEndpoint = None) -> Response:
+        def shown() -> list[Any]:
+            return [
+                views.association(row)
+                for row in engine.associations()
+                if service in {None, row.service} and endpoint in {None, row.endpoint}
+            ]
 
-    @router.get("/stats", summary="Counters per service, endpoint and drop reason")
-    async def stats() -> dict[str, Any]:
-        return await run_in_threadpool(views.stats, engine)
+        return JSONResponse(await run_in_threadpool(shown))
 
     @router.get(
-        "/events", summary="Events as they happen, one JSON object a line", response_class=StreamingResponse
+        "/stats",
+        summary="Counters per service, endpoint, path and drop reason",
+        responses=answer("Stats", *ASK),
     )
-    async def events(*, trace: bool = False) -> StreamingResponse:
+    async def stats() -> Response:
+        return JSONResponse(await run_in_threadpool(views.stats, engine))
+
+    @router.get(
+        "/events",
+        summary="Events as they happen, one JSON object a line, an empty line each second",
+        response_class=StreamingResponse,
+        responses=answer("Event", 401, 422, 429, media="application/x-ndjson"),
+    )
+    async def events(
+        *, trace: Annotated[bool, Query(description="with every packet that is dropped")] = False
+    ) -> StreamingResponse:
         async def lines() -> AsyncIterator[str]:
             async with hub.listen(trace=trace) as queue:
                 yield "\n"
@@ -187,28 +217,40 @@ def observed_routes(keeper: Keeper, engine: views.Observed, hub: Hub) -> APIRout
                         yield json.dumps(views.event(await asyncio.wait_for(queue.get(), 1))) + "\n"
                     except TimeoutError:
                         yield "\n"  # tells a listener that is gone from one that waits
+                    if lost := hub.take_lost(queue):
+                        yield json.dumps(views.lost(lost)) + "\n"
 
         return StreamingResponse(lines(), media_type="application/x-ndjson")
 
     return router
 
 
-def health_routes(keeper: Keeper, engine: views.Observed) -> APIRouter:
+def health_routes(keeper: Keeper, engine: views.Observed, hub: Hub) -> APIRouter:
     """For supervisors and scrapers."""
-    router = APIRouter(tags=["health"])
+    router = APIRouter(tags=["health"], default_response_class=PlainTextResponse)
 
-    @router.get("/healthz", response_class=PlainTextResponse, summary="The process answers")
-    async def healthz() -> str:
-        return "ok\n"
+    @router.get("/healthz", summary="The process answers", responses=answer("healthz", media="text/plain"))
+    async def healthz() -> Response:
+        return PlainTextResponse("ok\n")
 
-    @router.get("/readyz", response_class=PlainTextResponse, summary="The policy is in the datapath")
-    async def readyz() -> str:
-        return f"ready, revision {keeper.revision}\n"
+    @router.get(
+        "/readyz",
+        summary="The policy is in the datapath",
+        responses=answer("readyz", 503, media="text/plain"),
+    )
+    async def readyz() -> Response:
+        if not keeper.applied:
+            return problems.problem(503, "not-ready", "the policy is not in the datapath: the log says why")
+        return PlainTextResponse(f"ready, revision {keeper.revision}\n")
 
-    @router.get("/metrics", response_class=PlainTextResponse, summary="Prometheus metrics")
+    @router.get(
+        "/metrics", summary="Prometheus metrics", responses=answer("metrics", 401, 429, media="text/plain")
+    )
     async def metrics() -> Response:
-        body, kind = await run_in_threadpool(exposition, engine)
-        return Response(body, media_type=kind)
+        from telco.api.metrics import exposition  # noqa: PLC0415  # prometheus_client is slow to import
+
+        page, kind = await run_in_threadpool(exposition, engine, keeper, hub)
+        return Response(page, media_type=kind)
 
     return router
 
@@ -216,11 +258,15 @@ def health_routes(keeper: Keeper, engine: views.Observed) -> APIRouter:
 def create_app(keeper: Keeper, engine: views.Observed, hub: Hub) -> FastAPI:
     """The application over a keeper and an engine."""
     app = FastAPI(
-        title="telco-lb", version="1", summary="Load balancer for mobile cores", redirect_slashes=False
+        title="telco-lb",
+        version="1",
+        summary="Load balancer for mobile cores",
+        redirect_slashes=False,
     )
     problems.install(app)
-    app.include_router(health_routes(keeper, engine))
+    app.include_router(health_routes(keeper, engine, hub))
     app.include_router(policy_routes(keeper))
     app.include_router(observed_routes(keeper, engine, hub))
-    app.include_router(resource_routes(keeper))
+    app.include_router(resource_routes(keeper, engine))
+    app.openapi = lambda: openapi.describe(app)  # type: ignore[method-assign]
     return app

@@ -2,18 +2,17 @@
 
 import hashlib
 import hmac
+import logging
 import time
 from dataclasses import dataclass
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from telco.api.problems import problem
+from telco.api.problems import TooLargeError, problem
 
 OPEN = {"/healthz", "/readyz"}
-
-
-class TooLargeError(Exception):
-    """The body went over its bound."""
+HEADERS = {401: {"WWW-Authenticate": "Bearer"}, 429: {"Retry-After": "1"}}
+log = logging.getLogger("telco")
 
 
 @dataclass(slots=True)
@@ -34,7 +33,9 @@ class Guard:
         headers = dict(scope["headers"])
         refusal = self._refusal(scope, headers)
         if refusal is not None:
-            await problem(*refusal)(scope, receive, send)
+            answer = problem(*refusal)
+            answer.headers.update(HEADERS.get(refusal[0], {}))
+            await answer(scope, receive, send)
             return
         seen = 0
 
@@ -43,30 +44,25 @@ class Guard:
             message = await receive()
             seen += len(message.get("body", b""))
             if seen > self.max_body:
-                raise TooLargeError
+                raise TooLargeError(self._size_text())
             return message
 
-        try:
-            await self.app(scope, counted, send)
-        except TooLargeError:
-            await problem(413, "too-large", self._size_text())(scope, receive, send)
+        await self.app(scope, counted, send)
 
     def _size_text(self) -> str:
         return f"body: more than {self.max_body} bytes: raise max_body_mb to allow it"
 
     def _refusal(self, scope: Scope, headers: dict[bytes, bytes]) -> tuple[int, str, str] | None:
+        if scope["path"] in OPEN:  # a supervisor must not take a busy daemon for a dead one
+            return None
         now = int(time.monotonic())
         if now != self._second:
             self._second, self._count = now, 0
         self._count += 1
         if self._count > self.per_second:
             return 429, "rate", f"more than {self.per_second} requests a second: try again in a second"
-        if (
-            self.token_sha256
-            and scope.get("client")
-            and scope["path"] not in OPEN
-            and not self._known(headers)
-        ):
+        if self.token_sha256 and scope.get("client") and not self._known(headers):
+            log.warning("refused client=%s path=%s reason=token", scope["client"][0], scope["path"][:80])
             return 401, "token", "authorization: a bearer token is required"
         length = headers.get(b"content-length", b"0")
         if not length.isdigit():

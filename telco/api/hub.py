@@ -15,6 +15,7 @@ class Hub:
     def __init__(self, set_trace: Callable[[bool], None]) -> None:
         self._queues: dict[asyncio.Queue[Event], bool] = {}
         self._set_trace = set_trace
+        self._lost: dict[asyncio.Queue[Event], int] = {}
         self.lost = 0
 
     def publish(self, events: list[Event]) -> None:
@@ -25,6 +26,11 @@ class Hub:
                     queue.put_nowait(event)
                 except asyncio.QueueFull:
                     self.lost += 1
+                    self._lost[queue] = self._lost.get(queue, 0) + 1
+
+    def take_lost(self, queue: asyncio.Queue[Event]) -> int:
+        """How many a listener has lost since it last asked."""
+        return self._lost.pop(queue, 0)
 
     @asynccontextmanager
     async def listen(self, *, trace: bool) -> AsyncIterator[asyncio.Queue[Event]]:
@@ -36,4 +42,5 @@ class Hub:
             yield queue
         finally:
             del self._queues[queue]
+            self._lost.pop(queue, None)
             self._set_trace(any(self._queues.values()))

@@ -1,5 +1,6 @@
 """Errors as application/problem+json (RFC 9457): a stable type, one sentence, and each field that is wrong."""
 
+import logging
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
@@ -9,20 +10,27 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from lb.bpf import BpfError
+from lb.net.vips import JournalError
+from telco.api.examples import BASE
 from telco.errors import ConflictError, NotFoundError, PolicyError, StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
 MEDIA = "application/problem+json"
-BASE = "https://telco-lb.invalid/problems/"
+log = logging.getLogger("telco")
 KINDS: dict[type[Exception], tuple[int, str]] = {
     PolicyError: (422, "invalid-policy"),
     ConflictError: (412, "stale-revision"),
     NotFoundError: (404, "not-found"),
     StoreError: (507, "store"),
+    JournalError: (507, "store"),
     BpfError: (503, "datapath"),
 }
+
+
+class TooLargeError(Exception):
+    """The body went over its bound."""
 
 
 def problem(status: int, kind: str, detail: str, errors: list[dict[str, str]] | None = None) -> JSONResponse:
@@ -37,11 +45,20 @@ def problem(status: int, kind: str, detail: str, errors: list[dict[str, str]] | 
 
 
 async def _ours(_: Request, error: Exception) -> JSONResponse:
+    log.warning("refused reason=%s", str(error).replace("\n", " "))
     status, kind = next(value for known, value in KINDS.items() if isinstance(error, known))
     errors = None
     if isinstance(error, PolicyError):
         errors = [{"field": p.field, "value": p.value, "allowed": p.allowed} for p in error.problems[:100]]
     return problem(status, kind, str(error), errors)
+
+
+async def _internal(_: Request, error: Exception) -> JSONResponse:
+    return problem(500, "internal", f"an error of ours, {type(error).__name__}: the log has it")
+
+
+async def _too_large(_: Request, error: Exception) -> JSONResponse:
+    return problem(413, "too-large", str(error))
 
 
 async def _http(_: Request, error: Exception) -> JSONResponse:
@@ -66,6 +83,8 @@ def install(app: FastAPI) -> None:
     """Have the application answer every error this way."""
     handlers: dict[type[Exception], Callable[[Request, Exception], Awaitable[JSONResponse]]] = {
         **dict.fromkeys(KINDS, _ours),
+        TooLargeError: _too_large,
+        Exception: _internal,
         HTTPException: _http,
         RequestValidationError: _arguments,
     }

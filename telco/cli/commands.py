@@ -2,6 +2,8 @@
 
 import sys
 import time
+from collections.abc import Iterator
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,26 +16,55 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     name="telco",
-    help="Load balancer for mobile cores.\n\nExit codes: 0 done, 2 refused, 3 no daemon, 4 the host lacks something.",
+    help="Load balancer for mobile cores: `telco serve` runs it, the other commands ask or tell it.\n\n"
+    "Exit codes: 0 done, 1 `diff --exit-code` found changes or a step did not hold, 2 refused or wrongly asked, "
+    "3 no daemon answers, 4 the host lacks something, 130 interrupted.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 lab = typer.Typer(help="Real SCTP hosts around a balancer, on this machine.", no_args_is_help=True)
 app.add_typer(lab, name="lab")
 app.command()(bench)
 
+
+class Shell(StrEnum):
+    """Shells that complete commands."""
+
+    BASH = "bash"
+    ZSH = "zsh"
+    FISH = "fish"
+
+
+class Output(StrEnum):
+    """How resources are shown."""
+
+    TABLE = "table"
+    YAML = "yaml"
+    JSON = "json"
+    NAME = "name"
+
+
 Where = Annotated[str, typer.Option("--at", envvar="TELCO_AT", help="the daemon's socket, or its URL")]
 Token = Annotated[str, typer.Option(envvar="TELCO_TOKEN", help="bearer token for a URL")]
+Authority = Annotated[
+    Path | None,
+    typer.Option("--ca", envvar="TELCO_CA", help="PEM file that an https URL's certificate is held to"),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="print JSON")]
 File = Annotated[Path, typer.Option("--file", "-f", help="YAML or JSON; - is standard input")]
 Prune = Annotated[bool, typer.Option(help="remove what the document does not have")]
 SOCKET = "/run/telco-lb/telco.sock"
+SCENARIOS = (  # those of free5gc_lab, which is slow to import; a test holds the two together
+    "Scenarios: demo (two gNBs and three AMFs, all multi-homed, around two VIPs; then everything fails once), "
+    "failover (a client's cable is cut and mended under traffic, over plain forwarding)."
+)
 
 
-def _client(where: str, token: str) -> "Client":
+def _client(where: str, token: str, authority: Path | None) -> "Client":
     from telco.client import Client  # noqa: PLC0415  # httpx is slow to import
 
-    return Client(where, token=token or None)
+    return Client(where, token=token or None, authority=authority)
 
 
 def _document(path: Path) -> bytes:
@@ -69,79 +100,114 @@ def serve(
     listen: Annotated[str | None, typer.Option(help="ADDRESS:PORT for TCP beside the socket")] = None,
 ) -> None:
     """Run the daemon. The datapath outlives it and is adopted by the next start."""
-    from telco.config import load  # noqa: PLC0415
-    from telco.daemon import serve as run  # noqa: PLC0415
+    from telco.cli.serve import serve as run  # noqa: PLC0415
 
     run(
-        load(
-            config,
-            interfaces=interface,
-            attach=attach,
-            netns=netns,
-            state_dir=state_dir,
-            pin_dir=pin_dir,
-            socket=socket,
-            listen=listen,
-        )
+        {
+            "config": config,
+            "interface": interface,
+            "attach": attach,
+            "netns": netns,
+            "state_dir": state_dir,
+            "pin_dir": pin_dir,
+            "socket": socket,
+            "listen": listen,
+        }
     )
 
 
 @app.command()
 def apply(
-    file: File, where: Where = SOCKET, token: Token = "", *, prune: Prune = False, as_json: AsJson = False
+    file: File,
+    where: Where = SOCKET,
+    token: Token = "",
+    ca: Authority = None,
+    *,
+    prune: Prune = False,
+    as_json: AsJson = False,
 ) -> None:
     """Push a document: add and change, or with --prune replace the whole policy. All of it or nothing."""
-    with _client(where, token) as client:
+    with _client(where, token, ca) as client:
         push = client.replace if prune else client.merge
         _show(push(_document(file)), as_json=as_json, table="applied")
 
 
 @app.command()
 def diff(
-    file: File, where: Where = SOCKET, token: Token = "", *, prune: Prune = False, as_json: AsJson = False
+    file: File,
+    where: Where = SOCKET,
+    token: Token = "",
+    ca: Authority = None,
+    *,
+    prune: Prune = False,
+    exit_code: Annotated[bool, typer.Option("--exit-code", help="1 if there are changes")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Show what apply would change."""
-    with _client(where, token) as client:
-        _show(client.diff(_document(file), prune=prune), as_json=as_json, table="applied")
+    with _client(where, token, ca) as client:
+        found = client.diff(_document(file), prune=prune)
+    _show(found, as_json=as_json, table="applied")
+    if exit_code and found["changes"]:
+        raise typer.Exit(1)
 
 
 @app.command()
 def get(
     kind: Annotated[str, typer.Argument(help="pools, services or associations")],
-    name: Annotated[str | None, typer.Argument()] = None,
+    name: Annotated[
+        str | None, typer.Argument(help="one of them; of associations, those of this service")
+    ] = None,
+    output: Annotated[
+        Output, typer.Option("--output", "-o", help="yaml and json can be applied again")
+    ] = Output.TABLE,
     where: Where = SOCKET,
     token: Token = "",
+    ca: Authority = None,
     *,
     as_json: AsJson = False,
 ) -> None:
-    """Show resources as YAML, or associations as a table."""
-    with _client(where, token) as client:
-        if kind == "associations":
-            _show(client.associations(service=name), as_json=as_json, table="associations")
-        else:
-            _show(client.get(kind, name), as_json=as_json, table="yaml")
+    """Show resources and what is observed of them, or associations."""
+    with _client(where, token, ca) as client:
+        if kind in {"association", "associations"}:
+            found: Any = client.associations(service=name)
+            _show(found, as_json=as_json or output is Output.JSON, table="associations")
+            return
+        resources = client.get(kind, name, status=output is not Output.NAME)
+    if output is Output.TABLE:
+        plural = "pools" if kind.lower().startswith("pool") else "services"
+        _show(resources, as_json=as_json, table=plural)
+    else:
+        _show(resources, as_json=as_json or output is Output.JSON, table=output.value)
 
 
 @app.command()
 def delete(
-    kind: str, name: str, where: Where = SOCKET, token: Token = "", *, as_json: AsJson = False
+    kind: Annotated[str, typer.Argument(help="pool or service")],
+    name: Annotated[str, typer.Argument()],
+    where: Where = SOCKET,
+    token: Token = "",
+    ca: Authority = None,
+    *,
+    as_json: AsJson = False,
 ) -> None:
     """Remove a resource."""
-    with _client(where, token) as client:
+    with _client(where, token, ca) as client:
         _show(client.delete(kind, name), as_json=as_json, table="applied")
 
 
 @app.command()
-def status(where: Where = SOCKET, token: Token = "", *, as_json: AsJson = False) -> None:
+def status(
+    where: Where = SOCKET, token: Token = "", ca: Authority = None, *, as_json: AsJson = False
+) -> None:
     """Interfaces, health of each endpoint address, warnings."""
-    with _client(where, token) as client:
+    with _client(where, token, ca) as client:
         _show(client.status(), as_json=as_json, table="status")
 
 
 @app.command()
-def stats(where: Where = SOCKET, token: Token = "", *, as_json: AsJson = False) -> None:
+def stats(where: Where = SOCKET, token: Token = "", ca: Authority = None, *, as_json: AsJson = False) -> None:
     """Counters of each service and endpoint, drops by reason."""
-    with _client(where, token) as client:
+    with _client(where, token, ca) as client:
         _show(client.stats(), as_json=as_json, table="stats")
 
 
@@ -151,17 +217,24 @@ def associations(
     endpoint: Annotated[str | None, typer.Option(help="only this endpoint's, as POOL/NAME")] = None,
     where: Where = SOCKET,
     token: Token = "",
+    ca: Authority = None,
     *,
     watch: Annotated[bool, typer.Option("--watch", "-w", help="again every second")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Live associations: tags, paths with state, endpoint, bytes, age."""
-    with _client(where, token) as client:
-        while True:
+    with _client(where, token, ca) as client:
+        if not watch:
             _show(client.associations(service, endpoint), as_json=as_json, table="associations")
-            if not watch:
-                return
-            time.sleep(1)
+            return
+        from telco.cli import show  # noqa: PLC0415
+
+        def again() -> Iterator[Any]:
+            while True:
+                yield client.associations(service, endpoint)
+                time.sleep(1)
+
+        show.watch(again(), as_json=as_json, table="associations")
 
 
 @app.command()
@@ -171,24 +244,43 @@ def trace(
     tag: Annotated[str | None, typer.Option(help="only with this verification tag, as 0x12345678")] = None,
     where: Where = SOCKET,
     token: Token = "",
+    ca: Authority = None,
     *,
+    bcc: Annotated[
+        bool, typer.Option("--bcc", help="what the kernel's XDP layer reports, by BCC; asks no daemon")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Decisions of the datapath as they happen, until interrupted."""
-    from telco.cli import show  # noqa: PLC0415
+    """Decisions of the datapath as they happen, until interrupted: births, deaths, moves, refusals, drops by reason."""
+    from telco.cli import show, wanted  # noqa: PLC0415
 
-    with _client(where, token) as client:
+    if bcc:
+        from telco.cli import kernel  # noqa: PLC0415
+
+        for found in kernel.trouble():
+            show.event(found, as_json=as_json)
+        return
+    with _client(where, token, ca) as client:
+        fits = wanted.events(client, service=service, address=address, tag=tag)
         for event in client.events(trace=True):
-            if service not in {None, event["service"]}:
-                continue
-            if address not in {None, event["source"], event["destination"]}:
-                continue
-            if tag is None or int(tag, 16) in {int(event["client_tag"], 16), int(event["server_tag"], 16)}:
-                show.event(event, as_json=as_json)
+            if fits(event):
+                show.event({**event}, as_json=as_json)
 
 
-@lab.command("run")
-def lab_run(scenario: str, *, as_json: AsJson = False) -> None:
+@app.command()
+def completion(shell: Annotated[Shell, typer.Argument(help="bash, zsh or fish")]) -> None:
+    """Print a script that completes commands, as for `source <(telco completion bash)`."""
+    from typer._completion_shared import get_completion_script  # noqa: PLC0415  # what --show-completion uses
+
+    print(  # noqa: T201
+        get_completion_script(prog_name="telco", complete_var="_TELCO_COMPLETE", shell=shell.value)
+    )
+
+
+@lab.command("run", epilog=SCENARIOS)
+def lab_run(
+    scenario: Annotated[str, typer.Argument(help="one of those below")], *, as_json: AsJson = False
+) -> None:
     """Run a scenario with its own lab, print what it measured; exit 0 only if every step held."""
     from free5gc_lab import run  # noqa: PLC0415
 
@@ -198,17 +290,27 @@ def lab_run(scenario: str, *, as_json: AsJson = False) -> None:
 
 
 @lab.command("up")
-def lab_up(topology: Annotated[str, typer.Argument()] = "core") -> None:
+def lab_up(
+    topology: Annotated[str, typer.Argument(help="core, small, small6 or mixed")] = "core",
+    *,
+    as_json: AsJson = False,
+) -> None:
     """Make a lab and leave it up."""
     from free5gc_lab import up  # noqa: PLC0415
 
     made = up(topology)
-    _show({"lab": made.name, "balancer": made.balancer, "vips": list(made.topology.vips)}, as_json=True)
+    found = {"lab": made.name, "balancer": made.balancer, "vips": list(made.topology.vips)}
+    if as_json:
+        _show(found, as_json=True)
+    else:
+        print(f"lab {made.name} is up: balancer {made.balancer}, VIPs {', '.join(found['vips'])}")  # noqa: T201
 
 
 @lab.command("down")
-def lab_down() -> None:
-    """Remove the lab."""
+def lab_down(*, as_json: AsJson = False) -> None:
+    """Remove the lab, whatever its state, and what killed ones left; none there is no error."""
     from free5gc_lab import down  # noqa: PLC0415
 
     down()
+    if as_json:
+        _show({"lab": None}, as_json=True)

@@ -12,7 +12,7 @@ import pytest
 import lb.datapath
 from lb.bpf import Btf, Layout
 from lb.bpf.btf import STRUCT
-from lb.datapath import objects, read, records
+from lb.datapath import objects, read, records, vips
 from lb.datapath.objects import object_directory
 from lb.model import Admin, Endpoint, Mode, Paths, Pick, Pool, Protocol, Service
 from tests.datapath.baseline import LAYOUT, complaint, layouts, version
@@ -20,7 +20,7 @@ from tests.datapath.baseline import read as recorded
 
 BTF = Btf.of_object(object_directory() / "control.bpf.o")
 READERS = {"number", "raw", "pack", "set", "packer", "call"}  # their string or keyword arguments are fields
-PROGRAMS = {"setup", "sweep", "end"}
+PROGRAMS = {"setup", "sweep", "end", "change_vips"}
 
 
 def literals() -> Iterator[tuple[str, str]]:
@@ -63,13 +63,14 @@ def shown(layout: Layout, record: bytes) -> dict[str, bytes]:
 
 def test_map_keys_are_laid_out_as_in_c() -> None:
     """These are packed by hand, since there are hundreds of thousands of them."""
-    vip = shown(BTF.layout("vip_key"), records.vip_key(ip_address("192.0.2.1"), 38412, 132, 16))
+    key = records.vip_key(ip_address("192.0.2.1"), 38412, 132, 16)
+    vip = shown(BTF.layout("vip"), key + b"\1\2\3\4")
     assert vip == {
         "address": bytes(10) + b"\xff\xff\xc0\x00\x02\x01",
         "port": b"\x96\x0c",
         "protocol": b"\x84",
         "plen": b"\x10",
-        "pad": bytes(4),
+        "value": b"\1\2\3\4",
     }
     member = shown(BTF.layout("member_key"), records.member_key(ip_address("2001:db8::1"), "amf"))
     assert member["address"] == ip_address("2001:db8::1").packed
@@ -83,12 +84,18 @@ def test_vip_values_are_laid_out_as_in_c() -> None:
     """The service's number and the VIP's index; of a length set, its bits."""
     service = _service(vips=("10.100.0.1", "10.101.0.1"))
     entries = records.vip_entries([(9, service)])
-    layout = BTF.layout("vip_value")
-    values = {key: shown(layout, value) for key, value in entries.items()}
-    second = values[records.vip_key(ip_address("10.101.0.1"), 38412, 132, 16)]
-    assert (second["service"], second["vip"]) == (b"\x09\0\0\0", b"\x01\0\0\0")
-    lengths = values[records.vip_key(ip_address("10.101.0.1"), 0, 132, records.VIP_LENGTHS)]
-    assert int.from_bytes(lengths["service"], "little") == 1 << 16
+    second = entries[records.vip_key(ip_address("10.101.0.1"), 38412, 132, 16)]
+    assert int.from_bytes(second, "little") == 9 | 1 << 29
+    lengths = entries[records.vip_key(ip_address("10.101.0.1"), 0, 132, records.VIP_LENGTHS)]
+    assert int.from_bytes(lengths, "little") == 1 << 16
+    slot = BTF.layout("vip_slot")
+    assert (slot.size, slot.fields["key"].offset, slot.fields["vip"].offset) == (
+        vips.SLOT_BYTES,
+        0,
+        vips.KEY_AT,
+    )
+    assert slot.fields["vip"].offset + BTF.layout("vip").fields["value"].offset == vips.VALUE_AT
+    assert BTF.layout("vip").size == vips.CHANGE_BYTES
 
 
 def _service(vips: tuple[str, ...]) -> Service:

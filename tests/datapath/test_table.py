@@ -12,11 +12,11 @@ import pytest
 
 from lb.datapath.objects import Sizes
 from lb.datapath.read import Reader
-from lb.model import Mode, Policy
+from lb.model import Mode, Ootb, Policy
 from tests.datapath.cell import PORT, PREFIXES, VERDICTS, Cell, Group, Tally
 from tests.datapath.conftest import Wire, policy
 from tests.datapath.kinds import KINDS, NUMBERS, Kind
-from tests.datapath.packets import addresses, init, parse, sctp
+from tests.datapath.packets import addresses, chunk, init, parse, sctp
 from tests.datapath.rules import TRANSLATED, Outcome, State, Way, outcome
 
 pytestmark = pytest.mark.root
@@ -141,6 +141,33 @@ def test_every_chunk_in_every_state(table: Wire, group: Group) -> None:
     assert not wrong, f"{len(wrong)} cells of {table.hook} {group.name}:\n" + "\n".join(wrong[:40])
     assert totals.packets == tuple(b + t for b, t in zip(before.packets, tally.packets, strict=True))
     assert totals.bytes == tuple(b + t for b, t in zip(before.bytes, tally.octets, strict=True))
+
+
+SILENT = {"ABORT", "SHUTDOWN COMPLETE", "COOKIE ACK", "ABORT with T", "SHUTDOWN COMPLETE with T"}
+SILENT |= {"COOKIE ACK, SACK, DATA", "ERROR, ABORT"}
+REPORTED = Kind(name="ERROR, ABORT", rule="ABORT", chunks=(chunk(9, bytes(8)), chunk(6)))
+
+
+@pytest.mark.parametrize("family", [4, 6])
+@pytest.mark.parametrize("hook", ["xdp", "tc"])
+def test_rfc9260_8_4_answers_out_of_the_blue(network: str, hook: str, family: int) -> None:
+    """ABORT with the T bit where the service says so, SHUTDOWN COMPLETE to SHUTDOWN ACK, or silence."""
+    group = Group(Mode.FULLNAT, family, translated=False, number=1)
+    wire = Wire(hook)
+    made = service(group)
+    services = {name: replace(one, ootb=Ootb.ABORT) for name, one in made.services.items()}
+    wire.apply(Policy(pools={"amf": made.pools[group.name]}, services=services))
+    asked = [kind for kind in (*KINDS, REPORTED) if kind.name != "INIT"]
+    for i, kind in enumerate(asked):
+        cell = Cell(group, wire, i, Tally())
+        raw = cell.sent(Way.UP, 0x1234, *cell.chunks(Way.UP, kind, "old"))
+        verdict, out = wire.send(raw)
+        answer = 14 if kind.name == "SHUTDOWN ACK" else 6
+        back = sctp(group.vips[0], group.clients[0], PORT, cell.port, 0x1234, chunk(answer, b"", 1))
+        same = parse(out) == parse(back) if verdict in VERDICTS else None
+        assert same is (None if kind.name in SILENT else True), (kind.name, verdict, parse(out))
+    assert wire.drops() == {"ootb": len(asked)}
+    wire.datapath.close()
 
 
 def test_the_table_is_complete() -> None:

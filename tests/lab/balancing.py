@@ -54,7 +54,6 @@ class Balancer:
         record = self.datapath.call("sweep", conversation=0, conversations=1024, handshake=0, handshakes=1024)
         return self.datapath.btf.layout("sweep").number(record, "ended")
 
-
     def memory(self) -> int:
         """Bytes of kernel memory that the maps hold."""
         held = [Path(f"/proc/self/fdinfo/{one.fd}").read_text() for one in self.datapath.maps.values()]

@@ -66,7 +66,7 @@ class Crafted:
         """The next chunk of a kind for this association; heartbeats before it are answered, the rest is skipped."""
         until = time.monotonic() + timeout_s
         wanted = self.tag if tag is None else tag
-        heard = []
+        heard: list[sctp.Chunk] = []
         while (left := until - time.monotonic()) > 0:
             self.socket.settimeout(left)
             try:

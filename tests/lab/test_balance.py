@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from ipaddress import ip_address
 
 import pytest
 from free5gc_lab.echo import WHOLE, dial, serve, wait_for_state
@@ -50,9 +49,7 @@ def policy(lab: Lab, mode: Mode, setups: Sequence[Setup]) -> Policy:
         )
         name = f"n{port}"
         made.pools[name] = replace(one.pools["amf"], name=name)
-        made.services[name] = replace(
-            one.services["n2"], name=name, pool=name, port=port, last_port=port
-        )
+        made.services[name] = replace(one.services["n2"], name=name, pool=name, port=port, last_port=port)
     return made
 
 
@@ -96,7 +93,11 @@ def check_endpoint(server: Program) -> None:
 
 
 def run(
-    lab: Lab, mode: Mode, attach: Attach, setups: Sequence[Setup], clients: Sequence[tuple[str, Sequence[int], int]]
+    lab: Lab,
+    mode: Mode,
+    attach: Attach,
+    setups: Sequence[Setup],
+    clients: Sequence[tuple[str, Sequence[int], int]],
 ) -> None:
     """Clients (host, places of its addresses, number of its service) all at once."""
     vips = lab.topology.vips
@@ -127,10 +128,8 @@ def run(
 def test_thousand_echoes_intact_and_every_path_active(
     lab_of: Callable[[str], Lab], mode: Mode, attach: Attach
 ) -> None:
-    """Uni- and multi-homed clients × uni- and multi-homed endpoints × one and two VIPs."""
-    setups = [
-        Setup(vips=range(vips), server=range(homes)) for vips in (1, 2) for homes in (1, 2)
-    ]
+    """Uni- and multi-homed clients, each at uni- and multi-homed endpoints, each behind one and two VIPs."""
+    setups = [Setup(vips=range(vips), server=range(homes)) for vips in (1, 2) for homes in (1, 2)]
     clients = [(name, range(homes), n) for name, homes in (("gnb1", 2), ("gnb2", 1)) for n in range(4)]
     run(lab_of("core"), mode, attach, setups, clients)
 

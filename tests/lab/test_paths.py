@@ -7,13 +7,59 @@ from contextlib import contextmanager
 import pytest
 from free5gc_lab.echo import WHOLE, dial, finish, paths, serve, wait_for_state
 from free5gc_lab.lab import Lab
+from free5gc_lab.remote import Program
 
 from lb.datapath.attach import Attach
 from lb.model import Mode, Paths
 from protocols import sctp
 from tests.lab.balancing import BOTH, balancer, n2
+from tests.lab.test_errors import NARROW, endpoint_mtus, no_source_routing
+from tests.lab.wire import cables
 
+ETHERNET = 14
 pytestmark = [pytest.mark.root, pytest.mark.lab]
+
+
+@pytest.mark.parametrize("attach", BOTH)
+@pytest.mark.parametrize("mode", [Mode.FULLNAT, Mode.ONEARM])
+def test_cut_cables_hurt_their_own_path_alone(
+    lab_of: Callable[[str], Lab], mode: Mode, attach: Attach
+) -> None:
+    """Each cable of either side once: the other path is used and never suspected; mended, it is as before."""
+    lab = lab_of("core")
+    gnb, amf, vips = lab.host("gnb1"), lab.host("amf1"), lab.topology.vips
+    server = serve(amf)
+    with balancer(lab, attach) as lb, cables(lab, "gnb1", "amf1") as wire:
+        lb.apply(n2(mode, vips, amf.addresses))
+        client = dial(gnb, vips[:1], "--interval", 5)
+        client.expect("up")
+        wait_for_state(client, vips[1], "ACTIVE")
+        for side in ("gnb1", "amf1"):
+            for nic in (0, 1):
+                lab.faults.cut(side, nic)
+                wait_for_state(client, vips[nic], "INACTIVE")
+                assert paths(client)[vips[1 - nic]].state == "ACTIVE"
+                if side == "amf1":
+                    wait_for_peer(server, len(vips) - 1)
+                lab.faults.mend(side, nic)
+                wait_for_state(client, vips[nic], "ACTIVE")
+                wait_for_peer(server, len(vips))
+        report = finish(client)
+        assert report.items() >= WHOLE.items(), lb.drops()
+        print(f"gap {report['max_gap_ms']:.0f} ms")  # noqa: T201  # what the scenario is asked to show
+    assert not wire.packets(sctp.Abort, towards_host=True)
+
+
+def wait_for_peer(server: Program, active: int) -> None:
+    """Until so many of the addresses that the endpoint knows of the client answer."""
+    until = time.monotonic() + 5
+    while True:
+        found = server.ask("paths", "paths")["associations"]
+        assert isinstance(found, dict)
+        states = [path["state"] for one in found.values() for path in one.values()]
+        if states.count("ACTIVE") == active:
+            return
+        assert time.monotonic() < until, states
 
 
 @pytest.mark.parametrize("attach", BOTH)
@@ -69,16 +115,17 @@ def test_dnat_survives_a_cut_that_the_peers_own_routes_survive(
 
 
 @pytest.mark.parametrize("attach", BOTH)
+@pytest.mark.parametrize("homes", [1, 2])
 @pytest.mark.parametrize("mode", [Mode.FULLNAT, Mode.ONEARM])
 def test_single_path_pools_never_show_a_second_source(
-    lab_of: Callable[[str], Lab], mode: Mode, attach: Attach
+    lab_of: Callable[[str], Lab], mode: Mode, homes: int, attach: Attach
 ) -> None:
     """The client is cut off its first path meanwhile; the endpoint sees one address, in headers and in INIT."""
     lab = lab_of("core")
     gnb, amf, vips = lab.host("gnb1"), lab.host("amf1"), lab.topology.vips
-    serve(amf, binds=amf.addresses[:1])
+    serve(amf, binds=amf.addresses[:homes])
     with balancer(lab, attach) as lb, lab.capture("amf1", 0) as first, lab.capture("amf1", 1) as second:
-        lb.apply(n2(mode, vips, amf.addresses[:1], paths=Paths.SINGLE))
+        lb.apply(n2(mode, vips, amf.addresses[:homes], paths=Paths.SINGLE))
         client = dial(gnb, vips[:1], "--interval", 5)
         client.expect("up")
         wait_for_state(client, vips[1], "ACTIVE")
@@ -100,8 +147,8 @@ def test_single_path_pools_never_show_a_second_source(
 @contextmanager
 def narrow_cable(lab: Lab, host: str, subnet: int) -> Iterator[None]:
     """1,000 bytes on one cable, from end to end."""
-    lab.faults.mtu(host, 0, 1000)
-    lab.faults.mtu("lb", subnet, 1000)
+    lab.faults.mtu(host, 0, NARROW)
+    lab.faults.mtu("lb", subnet, NARROW)
     try:
         yield
     finally:
@@ -110,29 +157,32 @@ def narrow_cable(lab: Lab, host: str, subnet: int) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("attach", BOTH)
-@pytest.mark.parametrize("server_port", [38412, 36412])
+@pytest.mark.parametrize("mode", [Mode.FULLNAT, Mode.ONEARM, Mode.DNAT])
 @pytest.mark.parametrize("side", ["endpoint", "client"])
 def test_path_mtu_discovery_works_through_us(
-    lab_of: Callable[[str], Lab], side: str, server_port: int, attach: Attach
+    lab_of: Callable[[str], Lab], side: str, mode: Mode, attach: Attach
 ) -> None:
-    """The peer behind the other cable learns of the narrow one from our ICMP, as its kernel's routes show.
-
-    Whether SCTP then heeds it is that kernel's: Linux looks it up without the source that these hosts route by.
-    """
+    """The peer behind the other cable learns of the narrow one from our ICMP: messages arrive in smaller pieces."""
     lab = lab_of("core")
     gnb, amf, vips = lab.host("gnb1"), lab.host("amf1"), lab.topology.vips
-    narrow, subnet, learns = ("amf1", 2, gnb) if side == "endpoint" else ("gnb1", 0, amf)
-    serve(amf, "--port", server_port, binds=amf.addresses[:1])
-    with balancer(lab, attach) as lb, narrow_cable(lab, narrow, subnet):
-        lb.apply(n2(Mode.FULLNAT, vips[:1], amf.addresses[:1], server_port=server_port))
-        client = dial(gnb, vips[:1], "--size", 5000, "--interval", 5, binds=gnb.addresses[:1])
-        client.expect("up")
-        until = time.monotonic() + 5
-        while "mtu 1000" not in (seen := " ".join(learns.run("ip", "route", "get", vips[0]).lines)):
-            assert time.monotonic() < until, (seen, lb.drops())
-            time.sleep(0.05)
-        assert lb.drops()["REASON_TOO_BIG"] > 0
-        client.tell("abort")
+    narrow, subnet = ("amf1", 2) if side == "endpoint" else ("gnb1", 0)
+    server = serve(amf, binds=amf.addresses[:1])
+    with (
+        balancer(lab, attach) as lb,
+        no_source_routing(lab, "gnb1", "amf1"),
+        narrow_cable(lab, narrow, subnet),
+        lab.capture(narrow) as wire,
+    ):
+        lb.apply(n2(mode, vips[:1], amf.addresses[:1]))
+        client = dial(gnb, vips[:1], "--size", 5000, "--count", 20, "--stay", binds=gnb.addresses[:1])
+        assert client.expect("done", timeout_s=30).items() >= (WHOLE | {"delivered": 20}).items(), lb.drops()
+        assert lb.drops().keys() == {"REASON_TOO_BIG"}
+        learnt = {paths(client)[vips[0]].mtu} if side == "endpoint" else endpoint_mtus(server)
+        assert learnt == {NARROW}
+        client.tell("shutdown")
+        assert client.wait().status == 0
+    sizes = [len(frame.data) - ETHERNET for frame in wire.frames if frame.towards_host and frame.sctp]
+    assert NARROW - 40 < max(sizes) <= NARROW
 
 
 @pytest.mark.parametrize("attach", BOTH)

@@ -1,6 +1,8 @@
 """What associations carry, and several of them at one endpoint."""
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from ipaddress import ip_address
 
@@ -10,9 +12,12 @@ from free5gc_lab.lab import Lab
 
 from lb.datapath.attach import Attach
 from lb.model import Mode
+from protocols import sctp
 from tests.lab.balancing import BOTH, balancer, n2
+from tests.lab.wire import cables
 
 pytestmark = [pytest.mark.root, pytest.mark.lab]
+ECT0, CE = 2, 3  # RFC 3168 §5
 BIG = ("--size", 60_000, "--streams", 64, "--count", 64, "--window", 2)
 LOADS = {
     "large": BIG,
@@ -35,6 +40,71 @@ def test_loads_arrive_whole(lab_of: Callable[[str], Lab], load: str, attach: Att
         report = client.expect("done", timeout_s=30)
         assert report.items() >= WHOLE.items(), lb.drops()
         assert client.wait().status == 0
+
+
+@pytest.mark.parametrize("attach", BOTH)
+def test_lost_packets_are_sent_again_or_given_up_as_asked(
+    lab_of: Callable[[str], Lab], attach: Attach
+) -> None:
+    """One packet in ten is lost: reliable messages all arrive, those with a lifetime are skipped by FORWARD TSN."""
+    lab = lab_of("core")
+    gnb, amf, vips = lab.host("gnb1"), lab.host("amf1"), lab.topology.vips
+    serve(amf, "--streams", 64)
+    with balancer(lab, attach) as lb, lossy(lab, "loss", "10%"), cables(lab, "amf1") as wire:
+        lb.apply(n2(Mode.FULLNAT, vips, amf.addresses))
+        reliable = dial(gnb, vips[:1], "--streams", 64, "--size", 3000, "--count", 300)
+        short = dial(gnb, vips[:1], "--ttl", 20, "--interval", 2, "--count", 500, "--patience", 2)
+        report = reliable.expect("done", timeout_s=60)
+        assert report.items() >= (WHOLE | {"delivered": 300}).items(), lb.drops()
+        report = short.expect("done", timeout_s=60)
+        assert report.items() >= {"damaged": 0, "duplicates": 0, "waiting": 0}.items()
+        assert 0 < int(str(report["lost"])) < 250
+        assert {reliable.wait().status, short.wait().status} == {0}
+        assert lb.drops() == {}
+    assert wire.packets(sctp.ForwardTsn, towards_host=True)
+
+
+@contextmanager
+def lossy(lab: Lab, *rules: str) -> Iterator[None]:
+    """netem on what the client sends."""
+    for nic in (0, 1):
+        lab.faults.netem("gnb1", nic, *rules)
+    try:
+        yield
+    finally:
+        for nic in (0, 1):
+            lab.faults.netem("gnb1", nic)
+
+
+@pytest.mark.parametrize("attach", BOTH)
+@pytest.mark.parametrize("mode", [Mode.FULLNAT, Mode.ONEARM, Mode.DNAT])
+def test_congestion_that_a_router_marks_is_echoed(
+    lab_of: Callable[[str], Lab], mode: Mode, attach: Attach
+) -> None:
+    """RFC 3168, RFC 9260 Appendix A: ECT and CE pass us unchanged, the endpoint answers ECNE, the client CWR."""
+    lab = lab_of("core")
+    gnb, amf, vips = lab.host("gnb1"), lab.host("amf1"), lab.topology.vips
+    serve(amf)
+    with (
+        balancer(lab, attach) as lb,
+        lossy(lab, "loss", "10%", "ecn"),
+        cables(lab, "gnb1") as near,
+        cables(lab, "amf1") as far,
+    ):
+        lb.apply(n2(mode, vips, amf.addresses))
+        client = dial(gnb, vips[:1], "--size", 1200, "--interval", 2, "--count", 400)
+        assert client.expect("done", timeout_s=30).items() >= (WHOLE | {"delivered": 400}).items()
+        assert client.wait().status == 0
+        assert lb.drops() == {}
+    sides = [
+        [w.packets(towards_host=to) for w in pair] for to, *pair in ((True, far, near), (False, near, far))
+    ]
+    (at_amf, at_gnb), (from_gnb, from_amf) = sides
+    assert Counter(one.ecn for one in at_amf) == Counter(one.ecn for one in from_gnb)
+    assert Counter(one.ecn for one in at_gnb) == Counter(one.ecn for one in from_amf)
+    assert {CE, ECT0} <= {one.ecn for one in at_amf}
+    assert sum(one.has(sctp.Ecne) for one in at_gnb) == sum(one.has(sctp.Ecne) for one in from_amf) > 0
+    assert sum(one.has(sctp.Cwr) for one in at_amf) == sum(one.has(sctp.Cwr) for one in from_gnb) > 0
 
 
 @pytest.mark.parametrize("attach", BOTH)
@@ -82,21 +152,3 @@ def test_two_services_share_a_pool(lab_of: Callable[[str], Lab], mode: Mode, att
         for client in clients:
             client.tell("shutdown")
             assert client.wait().status == 0
-
-
-@pytest.mark.parametrize("attach", BOTH)
-@pytest.mark.parametrize(
-    ("name", "mode"), [("small6", Mode.FULLNAT), ("small6", Mode.DNAT), ("mixed", Mode.FULLNAT)]
-)
-def test_ipv6_and_mixed_lists(lab_of: Callable[[str], Lab], name: str, mode: Mode, attach: Attach) -> None:
-    """All addresses are advertised and confirmed, whatever their family."""
-    lab = lab_of(name)
-    gnb, amf, vips = lab.host("gnb1"), lab.host("amf1"), lab.topology.vips
-    serve(amf)
-    with balancer(lab, attach) as lb:
-        lb.apply(n2(mode, vips, amf.addresses))
-        client = dial(gnb, vips[:1], "--count", 300, "--stay")
-        peers = client.expect("up")["peers"]
-        assert isinstance(peers, list)
-        assert sorted(peers) == sorted(vips)
-        assert client.expect("done").items() >= (WHOLE | {"delivered": 300}).items(), lb.drops()

@@ -59,9 +59,7 @@ class Cables:
 
     captures: tuple[Capture, ...]
 
-    def packets(
-        self, *wanted: type[sctp.Chunk], towards_host: bool, port: int | None = None
-    ) -> list[Seen]:
+    def packets(self, *wanted: type[sctp.Chunk], towards_host: bool, port: int | None = None) -> list[Seen]:
         """One direction in order of time; only of one port, or with one of some chunks, where asked."""
         types = frozenset(kind.TYPE for kind in wanted) or None
         frames = [f for c in self.captures for f in c.frames if f.towards_host is towards_host]

@@ -12,7 +12,8 @@ import pytest
 
 from lb.datapath.attach import inside
 from lb.model import Probe, ProbeType
-from lb.probe import Change, Prober, Runner, Target
+from lb.probe import Change, Prober, Target
+from lb.probe.runner import Runner
 from protocols.crc32c import crc32c
 from tests.net.conftest import Wires
 
