@@ -235,7 +235,7 @@ static __always_inline int flow_port(struct conversation *c, const struct endpoi
 
 	if (c->mode != MODE_FULLNAT)
 		return table_find(reverse_key(c)) ? REASON_PORTS_EXHAUSTED : REASON_NONE;
-	c->our_port = port_reserve(domain, c->server_port, c->client_port, 0);
+	c->our_port = port_search(domain, c->server_port, c->client_port, 0);
 	if (!c->our_port)
 		return REASON_PORTS_EXHAUSTED;
 	c->domain = domain;

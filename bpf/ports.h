@@ -31,26 +31,26 @@ __noinline int reverse_taken(__u32 client_tag, __u32 server_our_ports)
 	return table_find((__u64)client_tag << 32 | server_our_ports) != NULL;
 }
 
-/* A free port other than the client's own; 0: none found. Seldom needed: in small functions, for the stack. */
+/* The client's own port where it is free, else another; 0: none found. In small functions, for the stack. */
 __noinline __be16 port_search(__u32 domain, __u32 server_port, __u32 wanted, __u32 client_tag)
 {
 	__u64 turn = mix((__u64)client_tag << 32 | wanted);
 
-	for (__u32 i = 0; i < PORT_TRIES - 1; i++) {
-		__be16 port = bpf_htons(1024 + (__u32)(turn >> 33) % 64512);
-		__u64 word = port_word(domain, server_port, port);
+	for (__u32 i = 0; i < PORT_TRIES; i++) {
+		__u64 word = port_word(domain, server_port, wanted);
 
+		if (index_insert(word, INDEX_VALUE(INDEX_PORT, 1)) == INSERTED) {
+			if (!reverse_taken(client_tag, ports_word(server_port, wanted)))
+				return wanted;
+			index_delete(word, INDEX_VALUE(INDEX_PORT, 1));
+		}
 		turn = mix(turn + i);
-		if (index_insert(word, INDEX_VALUE(INDEX_PORT, 1)) != INSERTED)
-			continue;
-		if (!reverse_taken(client_tag, ports_word(server_port, port)))
-			return port;
-		index_delete(word, INDEX_VALUE(INDEX_PORT, 1));
+		wanted = bpf_htons(1024 + (__u32)(turn >> 33) % 64512);
 	}
 	return 0;
 }
 
-/* The client's own port where it is free, else another; 0: none found. */
+/* As port_search(), with the likely case first and without a call. */
 static __always_inline __be16 port_reserve(__u32 domain, __be16 server_port, __be16 wanted, __u32 client_tag)
 {
 	return port_take(domain, server_port, wanted, client_tag) ?
