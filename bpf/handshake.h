@@ -55,10 +55,22 @@ static __always_inline struct parties conversation_parties(const struct conversa
 	};
 }
 
+/* Either direction of a handshake, by the pair that the client used last: GO_ON, or the reason it cannot pass. */
+static __always_inline int handshake_path(struct work *w, const struct handshake *h, const struct service *service,
+					  __u32 reverse)
+{
+	w->parties = handshake_parties(h, service);
+	for (__u32 i = 0; i < MAX_ADDRESSES; i++)
+		w->pairs.at[i] = PAIR(h->from, h->vip);
+	return reverse ? reverse_path(&service->vip, &h->client, &w->pairs, w) :
+			 forward_path(&service->vip, &h->client, w);
+}
+
 /* The association that this INIT would restart, + 1: one of the client's port from whose address it really heard. */
 static __always_inline __u32 restarted(const struct work *w)
 {
-	__u64 value = index_find(peer_key(&w->ends.source, w->packet.sport, w->dialled.number), INDEX_PEER);
+	__u64 value = index_find(
+		peer_key(&w->ends.source, ports_word(w->packet.sport, w->packet.dport), w->dialled.number), INDEX_PEER);
 	struct conversation *c = conversation_of(INDEX_NUMBER(value));
 
 	if (!value || !c || c->state < STATE_ESTABLISHED || c->service != w->dialled.number ||
@@ -127,8 +139,7 @@ static __always_inline void index_clients(const struct handshake *h, __u32 numbe
 {
 	for (__u32 i = 0; i < MAX_ADDRESSES; i++)
 		if (i < h->clients)
-			index_insert(peer_key(&h->client.at[i], h->client_port, h->service),
-				     INDEX_VALUE(INDEX_DSR, number));
+			index_replace(handshake_peer(h, i), INDEX_VALUE(INDEX_DSR, number));
 }
 
 /* A slot for w->handshake; *number tells which. Returns a reason. */
@@ -331,15 +342,17 @@ __noinline int take_init_ack(ctx_t *ctx, struct work *w, __u32 number)
 	if (reason || !service)
 		return drop(ctx, &w->packet, reason);
 	handshake_touch(number, h->client_tag, WAY_ACKNOWLEDGED);
+	reason = handshake_path(w, h, service, 1);
+	if (reason != GO_ON)
+		return drop(ctx, &w->packet, reason);
 	w->order = (struct order){ .own = OWN_VIPS,
 				   .number = h->service,
 				   .owns = service->vips,
-				   .implied = h->vip,
+				   .implied = w->path.vip,
 				   .families = h->families,
 				   .header = w->ends.source };
-	w->ends.source = *nth(&service->vip, h->vip);
-	if (h->mode != MODE_DNAT)
-		w->ends.destination = *nth(&h->client, h->from);
+	w->ends.source = w->path.from;
+	w->ends.destination = w->path.to;
 	w->ends.sport = h->service_port;
 	w->ends.dport = h->client_port;
 	return send_edited(ctx, w);

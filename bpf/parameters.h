@@ -257,7 +257,8 @@ static long edit_parameter(__u32 i, struct editing *e)
 		return 1;
 	type = bpf_ntohs(parameter->type);
 	length = bpf_ntohs(parameter->length);
-	if (length < sizeof(*parameter) || edit->at + length > edit->end)
+	if (length < sizeof(*parameter) || edit->at + length > edit->end || (type == PARAMETER_IPV4 && length != 8) ||
+	    (type == PARAMETER_IPV6 && length != 20))
 		return 1;
 	pad = type == PARAMETER_SET_PRIMARY || type == PARAMETER_ZERO_CHECKSUM;
 	if (type == PARAMETER_IPV4 && e->w->order.own)

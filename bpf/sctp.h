@@ -17,11 +17,7 @@ __noinline int relay(ctx_t *ctx, struct work *w, __u32 number, __u32 reverse)
 	reason = service ? judge(ctx, &w->packet, &effects) : REASON_IMPOSSIBLE;
 	if (reason || !service)
 		return drop(ctx, &w->packet, reason);
-	w->parties = handshake_parties(h, service);
-	for (__u32 i = 0; i < MAX_ADDRESSES; i++)
-		w->pairs.at[i] = PAIR(h->from, h->vip);
-	reason = reverse ? reverse_path(&service->vip, &h->client, &w->pairs, w) :
-			   forward_path(&service->vip, &h->client, w);
+	reason = handshake_path(w, h, service, reverse);
 	if (reason != GO_ON)
 		return drop(ctx, &w->packet, reason);
 	if (!reverse) {
@@ -96,6 +92,15 @@ __noinline __u32 named(__u64 key)
 	return entry && !(entry->flags & ENTRY_FLOW) ? entry->conversation + 1 : 0;
 }
 
+/* A timeout begins now, though no entry was hit. */
+static __always_inline void touch(const struct conversation *c, __u32 number)
+{
+	struct entry *entry = table_slot(c->forward);
+
+	if (entry && entry->conversation == number)
+		entry->last = (__u32)bpf_jiffies64();
+}
+
 /* T bit: the sender has no association and reflects the tag that it was sent, RFC 9260 §8.5.1. */
 __noinline int reflected(ctx_t *ctx, struct work *w)
 {
@@ -123,6 +128,7 @@ __noinline int reflected(ctx_t *ctx, struct work *w)
 	w->ends.sport = reverse ? c->service_port : c->our_port;
 	w->ends.dport = reverse ? c->client_port : c->server_port;
 	apply_effects(number, EFFECT_END, p->chunk & 0xff);
+	touch(c, number);
 	return send_work(ctx, w);
 }
 
@@ -159,7 +165,8 @@ __noinline int adopt_direct(struct work *w)
 	if (!w || !dial(&w->ends.destination, (__u32)w->packet.dport | IPPROTO_SCTP_ << 16, &w->dialled))
 		return REASON_OOTB;
 	service = service_of(w->dialled.number);
-	value = index_find(peer_key(&w->ends.source, w->packet.sport, w->dialled.number), INDEX_DSR);
+	value = index_find(peer_key(&w->ends.source, ports_word(w->packet.sport, w->packet.dport), w->dialled.number),
+			   INDEX_DSR);
 	h = handshake_of(INDEX_NUMBER(value));
 	if (!service || service->mode != MODE_DSR || !value || !h || h->client_port != w->packet.sport ||
 	    h->service_port != w->packet.dport || !is_client(h, &w->ends.source))
