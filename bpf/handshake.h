@@ -52,10 +52,22 @@ static __always_inline struct parties conversation_parties(const struct conversa
 	};
 }
 
+/* Either direction of a handshake, by the pair that the client used last: GO_ON, or the reason it cannot pass. */
+static __always_inline int handshake_path(struct work *w, const struct handshake *h, const struct service *service,
+					  __u32 reverse)
+{
+	w->parties = handshake_parties(h, service);
+	for (__u32 i = 0; i < MAX_ADDRESSES; i++)
+		w->pairs.at[i] = PAIR(h->from, h->vip);
+	return reverse ? reverse_path(&service->vip, &h->client, &w->pairs, w) :
+			 forward_path(&service->vip, &h->client, w);
+}
+
 /* The association that this INIT would restart, + 1: one of the client's port from whose address it really heard. */
 static __always_inline __u32 restarted(const struct work *w)
 {
-	__u64 value = index_search(peer_key(&w->ends.source, w->packet.sport, w->dialled.number), INDEX_PEER);
+	__u64 value = index_search(
+		peer_key(&w->ends.source, ports_word(w->packet.sport, w->packet.dport), w->dialled.number), INDEX_PEER);
 	struct conversation *c = conversation_of(INDEX_NUMBER(value));
 
 	if (!value || !c || c->state < STATE_ESTABLISHED || c->service != w->dialled.number ||
@@ -80,7 +92,7 @@ static __always_inline __u32 propose_endpoint(struct work *w)
 	const struct endpoint *endpoint = endpoint_of(number);
 	__be16 port;
 
-	index_touch(peer_key(&w->ends.source, w->packet.sport, w->dialled.number));
+	index_touch(peer_key(&w->ends.source, ports_word(w->packet.sport, w->packet.dport), w->dialled.number));
 	touch_handshake(w->query.tag);
 	if (!endpoint || h->mode == MODE_DNAT || h->mode == MODE_DSR)
 		return number;
@@ -136,8 +148,7 @@ __noinline int index_clients(const struct handshake *h, __u32 number)
 		return 0;
 	for (__u32 i = 0; i < MAX_ADDRESSES; i++)
 		if (i < h->clients)
-			index_insert(peer_key(&h->client.at[i], h->client_port, h->service),
-				     INDEX_VALUE(INDEX_DSR, number));
+			index_replace(handshake_peer(h, i), INDEX_VALUE(INDEX_DSR, number));
 	return 1;
 }
 
@@ -337,9 +348,10 @@ __noinline int add_candidate(__u32 number, __u32 tag)
 	return REASON_NONE;
 }
 
-/* INIT ACK from the endpoint of a handshake. */
-__noinline int take_init_ack(ctx_t *ctx, struct work *w, __u32 number)
+/* INIT ACK from the endpoint of the handshake w->number. */
+__noinline int take_init_ack(ctx_t *ctx, struct work *w)
 {
+	__u32 number = w ? w->number : NO_SLOT;
 	struct handshake *h = handshake_of(number);
 	struct service *service;
 	int reason;
@@ -353,15 +365,17 @@ __noinline int take_init_ack(ctx_t *ctx, struct work *w, __u32 number)
 	if (reason || !service)
 		return drop(ctx, &w->packet, reason);
 	handshake_touch(number, h->client_tag, WAY_ACKNOWLEDGED);
+	reason = handshake_path(w, h, service, 1);
+	if (reason != GO_ON)
+		return drop(ctx, &w->packet, reason);
 	w->order = (struct order){ .own = OWN_VIPS,
 				   .number = h->service,
 				   .owns = service->vips,
-				   .implied = h->vip,
+				   .implied = w->path.vip,
 				   .families = h->families,
 				   .header = w->ends.source };
-	w->ends.source = *nth(&service->vip, h->vip);
-	if (h->mode != MODE_DNAT)
-		w->ends.destination = *nth(&h->client, h->from);
+	w->ends.source = w->path.from;
+	w->ends.destination = w->path.to;
 	w->ends.sport = h->service_port;
 	w->ends.dport = h->client_port;
 	return send_edited(ctx, w);

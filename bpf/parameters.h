@@ -225,6 +225,13 @@ static __always_inline int is_dropped(__be16 type)
 	return type == bpf_htons(PARAMETER_SET_PRIMARY) || type == bpf_htons(PARAMETER_ZERO_CHECKSUM);
 }
 
+/* An address that has another length than an address: nobody reads on behind it. */
+static __always_inline int is_misfit(__be16 type, __u32 length)
+{
+	return (type == bpf_htons(PARAMETER_IPV4) && length != 8) ||
+	       (type == bpf_htons(PARAMETER_IPV6) && length != 20);
+}
+
 /* Every parameter of the chunk at an offset. Returns the change of the checksum. */
 static __always_inline __u32 edit_all(ctx_t *ctx, struct work *w, __u32 chunk, __u32 length)
 {
@@ -237,7 +244,7 @@ static __always_inline __u32 edit_all(ctx_t *ctx, struct work *w, __u32 chunk, _
 		if (!parameter)
 			break;
 		length = bpf_ntohs(parameter->length);
-		if (length < sizeof(*parameter) || at + length > end)
+		if (length < sizeof(*parameter) || at + length > end || is_misfit(parameter->type, length))
 			break;
 		if (parameter->type == bpf_htons(PARAMETER_IPV4) && own)
 			sum ^= edit_v4(ctx, w, own, at);

@@ -99,9 +99,15 @@ static __always_inline __u64 candidate_key(const struct handshake *h, __u32 tag)
 	return mix(ports_key(h->client_port, h->service_port, tag));
 }
 
-static __always_inline __u64 peer_key(const struct address *client, __be16 port, __u32 service)
+/* ports: the client's and the service's */
+static __always_inline __u64 peer_key(const struct address *client, __u32 ports, __u32 service)
 {
-	return mix(client->half[0] * 0xff51afd7ed558ccdULL ^ client->half[1] ^ mix((__u64)service << 16 | port));
+	return mix(client->half[0] * 0xff51afd7ed558ccdULL ^ client->half[1] ^ mix((__u64)service << 32 | ports));
+}
+
+static __always_inline __u64 handshake_peer(const struct handshake *h, __u32 i)
+{
+	return peer_key(&h->client.at[i], ports_word(h->client_port, h->service_port), h->service);
 }
 
 /* Takes the words back by which packets of a handshake were to be found. */
@@ -115,8 +121,7 @@ __noinline int forget_words(struct handshake *h, __u32 number)
 	if (h->mode == MODE_DSR)
 		for (__u32 i = 0; i < MAX_ADDRESSES; i++)
 			if (i < h->clients)
-				index_delete(peer_key(&h->client.at[i], h->client_port, h->service),
-					     INDEX_VALUE(INDEX_DSR, number));
+				index_delete(handshake_peer(h, i), INDEX_VALUE(INDEX_DSR, number));
 	return 1;
 }
 

@@ -211,3 +211,13 @@ __noinline int index_insert(__u64 key, __u64 value)
 {
 	return index_put(key, value);
 }
+
+/* The newest holder of a key and kind. */
+static __always_inline int index_replace(__u64 key, __u64 value)
+{
+	__u64 was = index_find(key, value >> 56);
+
+	if (was && was != value)
+		index_delete(key, was);
+	return index_insert(key, value);
+}
