@@ -8,9 +8,9 @@
 /* Puts an address on the client's list, once. Returns a reason. */
 static __always_inline int remember(struct handshake *h, const struct address *address)
 {
-	__u32 at = h->clients;
+	__u32 at = h->clients, known;
 
-	if (index_of(&h->client, at, address) >= 0)
+	if (index_of(&h->client, at, address, &known))
 		return REASON_NONE;
 	if (at >= MAX_ADDRESSES)
 		return REASON_TOO_MANY_ADDRESSES;
@@ -153,7 +153,7 @@ static __always_inline int sibling(struct work *w, const struct addresses *own, 
 		if (w->edit.used >> i & 1 || is_v4(&own->at[i]) != four)
 			continue;
 		w->edit.used |= 1 << i;
-		return i;
+		return blurred(i, w->order.owns) & (MAX_ADDRESSES - 1);
 	}
 	return -1;
 }

@@ -254,7 +254,7 @@ struct control {
 };
 
 /* Raised with every change to what a pinned map holds. */
-enum layout { LAYOUT_VERSION = 2 };
+enum layout { LAYOUT_VERSION = 3 };
 
 struct meta {
 	enum layout layout;
