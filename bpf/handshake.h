@@ -102,14 +102,14 @@ static __always_inline __u32 propose_endpoint(struct work *w)
 	return number;
 }
 
-/* The endpoint of w->handshake: that of the association it restarts, unless that was aborted, else the one proposed.
+/* The endpoint of w->handshake: that of the association it restarts, unless that is ending, else the one proposed.
  * Returns a reason. */
 static __always_inline int assign_endpoint(struct work *w, const struct conversation *old, __u32 number)
 {
 	struct handshake *h = &w->handshake;
 	struct endpoint *endpoint;
 
-	if (old && old->state < STATE_ABORTED && may_keep(old->endpoint))
+	if (old && old->state == STATE_ESTABLISHED && may_keep(old->endpoint))
 		number = old->endpoint;
 	endpoint = endpoint_of(number);
 	if (number == NO_SLOT || !endpoint)
