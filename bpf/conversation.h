@@ -196,6 +196,12 @@ static __always_inline void population(__u32 service, __u32 endpoint, int change
 	}
 }
 
+static __always_inline __u64 conversation_peer(const struct conversation *c, __u32 i)
+{
+	return peer_key(&c->client.at[i & (MAX_ADDRESSES - 1)], ports_word(c->client_port, c->service_port),
+			c->service);
+}
+
 /* Ends a conversation once, whoever asks; how: the chunk type that ended it, or 255 for silence. */
 __noinline int destroy(__u32 number, __u32 how)
 {
@@ -216,8 +222,7 @@ __noinline int destroy(__u32 number, __u32 how)
 	}
 	for (__u32 i = 0; i < MAX_ADDRESSES; i++)
 		if (c->sent >> i & 1)
-			index_delete(peer_key(&c->client.at[i], c->client_port, c->service),
-				     INDEX_VALUE(INDEX_PEER, number));
+			index_delete(conversation_peer(c, i), INDEX_VALUE(INDEX_PEER, number));
 	port_release(c->domain, c->server_port, c->our_port);
 	population(c->service, c->endpoint, -1);
 	tell(c, number, EVENT_DEATH, how, c->pairs.at[0]);
@@ -226,14 +231,14 @@ __noinline int destroy(__u32 number, __u32 how)
 	return 1;
 }
 
-/* Remembers that a client address has really sent, so that its restart is known for one. */
+/* Remembers that a client address has really sent, so that its restart is known for one: of the newest association. */
 __noinline int note_sent(struct conversation *c, __u32 number, __u32 client)
 {
 	if (!c)
 		return 0;
 	client &= MAX_ADDRESSES - 1;
 	c->sent |= 1 << client;
-	index_insert(peer_key(&c->client.at[client], c->client_port, c->service), INDEX_VALUE(INDEX_PEER, number));
+	index_replace(conversation_peer(c, client), INDEX_VALUE(INDEX_PEER, number));
 	return 1;
 }
 
@@ -323,18 +328,32 @@ static __always_inline void fill_conversation(struct conversation *c, const stru
 	__builtin_memcpy(&c->client, &h->client, sizeof(c->client));
 }
 
-/* What the handshake restarts dies; the port that it lent passes on. */
+/* What the handshake restarts dies; the port that it lent passes on. Its record may be another's by now. */
 static __always_inline void supersede(struct handshake *h)
 {
 	struct conversation *old = conversation_of(h->restart - 1);
 
-	if (!h->restart || !old)
+	if (!h->restart || !old || old->state < STATE_ESTABLISHED || (int)(old->created - h->created) > 0)
 		return;
 	if (!h->domain && old->our_port == h->our_port && old->endpoint == h->endpoint) {
 		h->domain = old->domain;
 		old->domain = 0;
 	}
 	destroy(h->restart - 1, CHUNK_INIT);
+}
+
+/* The association that was to pass on its port may have ended first: then the port is nobody's, or taken by now. */
+static __always_inline int holds_port(struct handshake *h)
+{
+	const struct endpoint *endpoint = endpoint_of(h->endpoint);
+
+	if (h->domain || h->mode == MODE_DNAT || h->mode == MODE_DSR)
+		return 1;
+	if (!endpoint || index_insert(port_word(endpoint->domain, h->server_port, h->our_port),
+				      INDEX_VALUE(INDEX_PORT, 1)) != INSERTED)
+		return 0;
+	h->domain = endpoint->domain;
+	return 1;
 }
 
 /* Makes a confirmed handshake an association. The handshake's port passes to it; what it restarts dies first. */
@@ -347,18 +366,21 @@ __noinline int promote(struct handshake *h, __u32 handshake, __u32 server_tag)
 	if (!h)
 		return REASON_IMPOSSIBLE;
 	service = service_of(h->service);
-	if (!service || bpf_map_pop_elem(&unused, &number))
+	if (!service)
+		return REASON_IMPOSSIBLE;
+	supersede(h);
+	if (!holds_port(h))
+		return REASON_PORTS_EXHAUSTED;
+	if (bpf_map_pop_elem(&unused, &number))
 		return REASON_TABLE_FULL;
 	c = conversation_of(number);
 	if (!c)
 		return REASON_IMPOSSIBLE;
-	supersede(h);
 	fill_conversation(c, h, service);
 	c->server_tag = server_tag;
 	c->translated = c->our_port != c->client_port || c->server_port != c->service_port;
-	for (__u32 i = 0; i < MAX_ADDRESSES; i++) {
-		c->pairs.at[i] = h->mode == MODE_DNAT ? PAIR(i, h->vip) : PAIR(h->from, h->vip);
-	}
+	for (__u32 i = 0; i < MAX_ADDRESSES; i++) /* in dnat too: what another address sends first is then a change */
+		c->pairs.at[i] = PAIR(h->from, h->vip);
 	if (!enter(c, number)) {
 		c->state = STATE_FREE;
 		bpf_map_push_elem(&unused, &number, 0);

@@ -20,11 +20,11 @@ __noinline __u32 chunk_effects(ctx_t *ctx, const struct packet *p)
 
 		if (at + sizeof(*chunk) > p->end || !chunk)
 			break;
+		if (chunk->type == CHUNK_DATA || chunk->type == CHUNK_I_DATA)
+			break;
 		length = bpf_ntohs(chunk->length);
 		if (length < sizeof(*chunk) || at + length > p->end)
 			return p->fragment ? effects : effects | EFFECT_MALFORMED;
-		if (chunk->type == CHUNK_DATA || chunk->type == CHUNK_I_DATA)
-			break;
 		if (chunk->type == CHUNK_SHUTDOWN || chunk->type == CHUNK_SHUTDOWN_ACK)
 			effects |= EFFECT_SHUTDOWN;
 		else if (chunk->type == CHUNK_ABORT || chunk->type == CHUNK_SHUTDOWN_COMPLETE)
@@ -111,6 +111,7 @@ static __always_inline int judge(ctx_t *ctx, const struct packet *p, __u32 *effe
 static __always_inline struct entry *overflowed(void)
 {
 	struct work *w = this_work(); /* see place() */
+	struct conversation *c;
 	struct entry *entry;
 
 	if (!w)
@@ -120,7 +121,9 @@ static __always_inline struct entry *overflowed(void)
 	if (entry)
 		return entry;
 	w->rare.client = w->ends.destination;
-	return bpf_map_lookup_elem(&overflow, &w->rare);
+	entry = bpf_map_lookup_elem(&overflow, &w->rare);
+	c = entry ? conversation_of(entry->conversation) : NULL;
+	return c ? placed(c, w->rare.key, NO_SLOT) : entry; /* one entry counts for all of the client's addresses */
 }
 
 /* In dnat two clients may have chosen the same tag and ports: the second one's answers are in the overflow map. */
@@ -134,7 +137,7 @@ __noinline int established(ctx_t *ctx, const struct packet *p, struct entry *ent
 {
 	struct work *w;
 	__u32 effects = 0, dsr;
-	int reason;
+	int reason, verdict;
 
 	if (!p || !entry)
 		return VERDICT_DROP;
@@ -142,19 +145,19 @@ __noinline int established(ctx_t *ctx, const struct packet *p, struct entry *ent
 	if (!w)
 		return VERDICT_DROP;
 	reason = entry->flags & ENTRY_FLOW ? REASON_OOTB : conversation_path(entry, w);
-	if (reason == REASON_FOREIGN_DESTINATION && is_shared(entry)) {
-		entry = overflowed();
-		reason = entry ? conversation_path(entry, w) : reason;
+	if ((reason == REASON_FOREIGN_DESTINATION || reason == REASON_FOREIGN_SOURCE) && is_shared(entry)) {
+		struct entry *other = overflowed();
+
+		if (other) {
+			entry = other;
+			reason = conversation_path(entry, w);
+		}
 	}
-	if (!entry)
-		return drop(ctx, p, reason);
 	if (reason == GO_ON)
 		reason = READ_ONCE(entry->key) == ports_key(p->sport, p->dport, p->tag) ? judge(ctx, p, &effects) :
 											  REASON_OOTB;
 	if (reason)
 		return drop(ctx, p, reason);
-	count_hit(entry, p->end - p->l3, entry->flags & ENTRY_WIDE ? 0 : w->path.vip);
-	count_path(entry, w->path.vip);
 	if (effects)
 		apply_effects(entry->conversation, effects, p->chunk & 0xff);
 	dsr = entry->flags >> ENTRY_MODE_SHIFT == MODE_DSR;
@@ -164,5 +167,10 @@ __noinline int established(ctx_t *ctx, const struct packet *p, struct entry *ent
 		w->ends.sport = entry->sport;
 		w->ends.dport = entry->dport;
 	}
-	return send_work(ctx, w);
+	verdict = send_work(ctx, w);
+	if (verdict != VERDICT_PASS) { /* what XDP passes the tc program counts */
+		count_hit(entry, w->packet.end - w->packet.l3, entry->flags & ENTRY_WIDE ? 0 : w->path.vip);
+		count_path(entry, w->path.vip);
+	}
+	return verdict;
 }

@@ -9,35 +9,24 @@ struct fast_v6 {
 	__u32 path;
 };
 
-/* Index of an IPv6 address among the first `count`; MAX_ADDRESSES: not there. */
-static __always_inline __u32 index_of(const struct addresses *list, __u32 count, const struct address *address)
-{
-	for (__u32 i = 0; i < MAX_ADDRESSES; i++) {
-		if (i >= count)
-			break;
-		if (same(&list->at[i], address))
-			return i;
-	}
-	return MAX_ADDRESSES;
-}
-
 /* Client to endpoint while the path's own endpoint address is live. */
 static __always_inline int forward_v6(const struct conversation *c, const struct endpoint *endpoint,
 				      const struct address *source, const struct address *destination,
 				      struct fast_v6 *to)
 {
-	__u32 client = index_of(&c->client, c->clients, source), vip = index_of(&c->vip, c->vips, destination), k;
-	__u32 server = c->single ? 0 : vip;
+	__u32 client, vip, server, k;
 
-	if (client >= MAX_ADDRESSES || vip >= MAX_ADDRESSES || server >= endpoint->addresses)
+	if (!index_of(&c->client, c->clients, source, &client) || !index_of(&c->vip, c->vips, destination, &vip))
 		return 0;
-	if (!c->single && !(endpoint->live >> server & 1))
+	server = c->single ? 0 : vip;
+	if (server >= endpoint->addresses || (!c->single && !(endpoint->live >> server & 1)))
 		return 0;
 	k = client;
 	to->source = source;
 	if (c->mode == MODE_ONEARM) {
 		to->source = nth(&endpoint->source, server);
-		k = index_of(&endpoint->source, endpoint->addresses, to->source);
+		if (!index_of(&endpoint->source, endpoint->addresses, to->source, &k))
+			return 0;
 	} else if (c->mode == MODE_FULLNAT) {
 		k = c->single ? 0 : vip;
 		to->source = nth(&c->vip, k);
@@ -47,22 +36,26 @@ static __always_inline int forward_v6(const struct conversation *c, const struct
 	return c->pairs.at[k & (MAX_ADDRESSES - 1)] == PAIR(client, vip);
 }
 
+/* Which of our sources a packet from the endpoint arrives at. */
+static __always_inline int source_v6(const struct conversation *c, const struct endpoint *endpoint,
+				     const struct address *destination, __u32 *k)
+{
+	if (c->mode == MODE_DNAT)
+		return index_of(&c->client, c->clients, destination, k);
+	if (c->mode == MODE_ONEARM)
+		return index_of(&endpoint->source, endpoint->addresses, destination, k);
+	return index_of(&c->vip, c->vips, destination, k);
+}
+
 /* Endpoint to client, by the pair whose packet last left by the source that this one arrives at. */
 static __always_inline int reverse_v6(const struct conversation *c, const struct endpoint *endpoint,
 				      const struct address *source, const struct address *destination,
 				      struct fast_v6 *to)
 {
-	__u32 k, pair;
+	__u32 k, pair, server;
 
-	if (index_of(&endpoint->address, endpoint->addresses, source) >= MAX_ADDRESSES)
-		return 0;
-	if (c->mode == MODE_DNAT)
-		k = index_of(&c->client, c->clients, destination);
-	else if (c->mode == MODE_ONEARM)
-		k = index_of(&endpoint->source, endpoint->addresses, destination);
-	else
-		k = index_of(&c->vip, c->vips, destination);
-	if (k >= MAX_ADDRESSES)
+	if (!index_of(&endpoint->address, endpoint->addresses, source, &server) ||
+	    !source_v6(c, endpoint, destination, &k))
 		return 0;
 	pair = c->pairs.at[k];
 	to->path = PAIR_VIP(pair);

@@ -235,7 +235,7 @@ static __always_inline int flow_port(struct conversation *c, const struct endpoi
 
 	if (c->mode != MODE_FULLNAT)
 		return table_find(reverse_key(c)) ? REASON_PORTS_EXHAUSTED : REASON_NONE;
-	c->our_port = port_reserve(domain, c->server_port, c->client_port, 0);
+	c->our_port = port_search(domain, c->server_port, c->client_port, 0);
 	if (!c->our_port)
 		return REASON_PORTS_EXHAUSTED;
 	c->domain = domain;
@@ -351,10 +351,12 @@ __noinline int flow(ctx_t *ctx, const struct packet *p)
 	}
 	if (!entry || !translate(entry, p->family, p->protocol, &w->ends))
 		return drop(ctx, p, REASON_NO_FLOW);
-	count_hit(entry, p->end - p->l3, 0);
 	if (p->chunk & (TCP_FIN | TCP_RST))
 		flow_closes(entry->conversation, p->chunk, entry->flags & ENTRY_REVERSE);
-	return send_flow(ctx, p, &w->ends, &w->out);
+	verdict = send_flow(ctx, p, &w->ends, &w->out);
+	if (verdict != VERDICT_PASS) /* what XDP passes the tc program counts */
+		count_hit(entry, p->end - p->l3, 0);
+	return verdict;
 }
 
 static __always_inline int balance_flow(ctx_t *ctx, struct packet *p)

@@ -6,14 +6,11 @@
 #include "parameters.h"
 
 /* The chunk stands alone, is whole, and names a tag (§3.3.2, §6.10). Returns a reason. */
-__noinline int check_init(ctx_t *ctx, const struct packet *p)
+static __always_inline int check_init(ctx_t *ctx, const struct packet *p)
 {
-	struct init_chunk *init;
+	struct init_chunk *init = AT(ctx, p->l4 + sizeof(struct sctphdr), sizeof(*init));
 	__u32 length;
 
-	if (!p)
-		return REASON_IMPOSSIBLE;
-	init = AT(ctx, p->l4 + sizeof(struct sctphdr), sizeof(*init));
 	if (!init)
 		return REASON_INIT_MALFORMED;
 	length = bpf_ntohs(init->header.length);
@@ -55,10 +52,22 @@ static __always_inline struct parties conversation_parties(const struct conversa
 	};
 }
 
+/* Either direction of a handshake, by the pair that the client used last: GO_ON, or the reason it cannot pass. */
+static __always_inline int handshake_path(struct work *w, const struct handshake *h, const struct service *service,
+					  __u32 reverse)
+{
+	w->parties = handshake_parties(h, service);
+	for (__u32 i = 0; i < MAX_ADDRESSES; i++)
+		w->pairs.at[i] = PAIR(h->from, h->vip);
+	return reverse ? reverse_path(&service->vip, &h->client, &w->pairs, w) :
+			 forward_path(&service->vip, &h->client, w);
+}
+
 /* The association that this INIT would restart, + 1: one of the client's port from whose address it really heard. */
 static __always_inline __u32 restarted(const struct work *w)
 {
-	__u64 value = index_find(peer_key(&w->ends.source, w->packet.sport, w->dialled.number), INDEX_PEER);
+	__u64 value = index_search(
+		peer_key(&w->ends.source, ports_word(w->packet.sport, w->packet.dport), w->dialled.number), INDEX_PEER);
 	struct conversation *c = conversation_of(INDEX_NUMBER(value));
 
 	if (!value || !c || c->state < STATE_ESTABLISHED || c->service != w->dialled.number ||
@@ -75,18 +84,33 @@ static __always_inline int may_keep(__u32 endpoint)
 	return e && (e->admin == ENDPOINT_UP || e->admin == ENDPOINT_DRAINING) && e->live;
 }
 
-/* The endpoint of w->handshake: that of the association it restarts, else a pick. Returns a reason. */
-static __always_inline int assign_endpoint(struct work *w, const struct conversation *old)
+/* An endpoint for w->handshake: its number, or NO_SLOT. The lines of its client and port are asked for together. */
+static __always_inline __u32 propose_endpoint(struct work *w)
+{
+	const struct handshake *h = &w->handshake;
+	__u32 number = pick_endpoint(h->service, &w->ends.source, ports_word(w->packet.sport, w->packet.dport));
+	const struct endpoint *endpoint = endpoint_of(number);
+	__be16 port;
+
+	index_touch(peer_key(&w->ends.source, ports_word(w->packet.sport, w->packet.dport), w->dialled.number));
+	touch_handshake(w->query.tag);
+	if (!endpoint || h->mode == MODE_DNAT || h->mode == MODE_DSR)
+		return number;
+	port = endpoint->port ? endpoint->port : w->packet.dport;
+	index_touch(port_word(endpoint->domain, port, h->client_port));
+	touch(table_slot(table_home(ports_key(port, h->client_port, h->client_tag), table_bits)));
+	return number;
+}
+
+/* The endpoint of w->handshake: that of the association it restarts, unless that is ending, else the one proposed.
+ * Returns a reason. */
+static __always_inline int assign_endpoint(struct work *w, const struct conversation *old, __u32 number)
 {
 	struct handshake *h = &w->handshake;
 	struct endpoint *endpoint;
-	__u32 number;
 
 	if (old && old->state == STATE_ESTABLISHED && may_keep(old->endpoint))
 		number = old->endpoint;
-	else
-		number = pick_endpoint(h->service, &w->ends.source,
-				       (__u32)w->packet.sport | (__u32)w->packet.dport << 16);
 	endpoint = endpoint_of(number);
 	if (number == NO_SLOT || !endpoint)
 		return REASON_NO_ENDPOINT;
@@ -97,18 +121,13 @@ static __always_inline int assign_endpoint(struct work *w, const struct conversa
 }
 
 /* Endpoint and ports, and what is held of them. Returns a reason. */
-__noinline int assign(struct work *w)
+static __always_inline int assign(struct work *w, __u32 proposed)
 {
-	struct conversation *old;
-	struct handshake *h;
+	struct handshake *h = &w->handshake;
+	struct conversation *old = h->restart ? conversation_of(h->restart - 1) : NULL;
 	struct endpoint *endpoint;
-	int reason;
+	int reason = assign_endpoint(w, old, proposed);
 
-	if (!w)
-		return REASON_IMPOSSIBLE;
-	h = &w->handshake;
-	old = conversation_of(h->restart - 1); /* none: 0 - 1 is beyond the array */
-	reason = assign_endpoint(w, old);
 	endpoint = endpoint_of(h->endpoint);
 	if (reason || !endpoint || h->mode == MODE_DNAT || h->mode == MODE_DSR)
 		return reason;
@@ -123,45 +142,56 @@ __noinline int assign(struct work *w)
 	return REASON_NONE;
 }
 
-static __always_inline void index_clients(const struct handshake *h, __u32 number)
+__noinline int index_clients(const struct handshake *h, __u32 number)
 {
+	if (!h)
+		return 0;
 	for (__u32 i = 0; i < MAX_ADDRESSES; i++)
 		if (i < h->clients)
-			index_insert(peer_key(&h->client.at[i], h->client_port, h->service),
-				     INDEX_VALUE(INDEX_DSR, number));
+			index_replace(handshake_peer(h, i), INDEX_VALUE(INDEX_DSR, number));
+	return 1;
 }
 
-/* A slot for w->handshake; *number tells which. Returns a reason. */
-__noinline int open_handshake(struct work *w, __u32 *number)
+/* No more than there is: of most clients two lines. */
+static __always_inline void store_handshake(struct handshake *to, const struct handshake *from)
 {
+	__builtin_memcpy(to, from, __builtin_offsetof(struct handshake, client));
+	for (__u32 i = 0; i < MAX_ADDRESSES; i++) {
+		if (i >= from->clients)
+			break;
+		to->client.at[i] = from->client.at[i];
+	}
+}
+
+/* A place for w->handshake: its number in w->number. Returns a reason. */
+static __always_inline int open_handshake(struct work *w)
+{
+	__u32 proposed = propose_endpoint(w);
 	struct handshake *stored;
 	int reason;
 
-	if (!w || !number)
-		return REASON_IMPOSSIBLE;
 	w->handshake.restart = restarted(w);
-	*number = handshake_claim(w->handshake.client_tag);
-	stored = handshake_of(*number);
-	if (*number == NO_SLOT || !stored)
+	if (!handshake_claim(w))
 		return REASON_PENDING_FULL;
-	reason = assign(w);
-	if (reason) {
-		handshake_free(*number);
+	stored = handshake_of(w->number);
+	reason = stored ? assign(w, proposed) : REASON_IMPOSSIBLE;
+	if (reason || !stored) {
+		handshake_free(w->number);
 		return reason;
 	}
-	*stored = w->handshake;
+	store_handshake(stored, &w->handshake);
 	if (stored->mode == MODE_DSR)
-		index_clients(stored, *number);
+		index_clients(stored, w->number);
 	return REASON_NONE;
 }
 
 /* INIT of a handshake: on the path of its VIP, with our siblings for the client's addresses. */
-__noinline int send_init(ctx_t *ctx, struct work *w, __u32 number)
+__noinline int send_init(ctx_t *ctx, struct work *w)
 {
-	struct handshake *h = handshake_of(number);
+	struct handshake *h = w ? handshake_of(w->number) : NULL;
 	struct service *service;
 	struct endpoint *endpoint;
-	int reason;
+	int reason, from;
 
 	if (!h || !w)
 		return VERDICT_DROP;
@@ -170,7 +200,8 @@ __noinline int send_init(ctx_t *ctx, struct work *w, __u32 number)
 	if (!service || !endpoint)
 		return drop(ctx, &w->packet, REASON_IMPOSSIBLE);
 	w->parties = handshake_parties(h, service);
-	reason = forward_path(&service->vip, &h->client, w);
+	from = same(&h->client.at[0], &w->ends.source) ? 0 : find_address(&h->client, h->clients, &w->ends.source);
+	reason = from < 0 ? REASON_FOREIGN_SOURCE : path_from(&service->vip, endpoint, w, from, w->dialled.vip);
 	if (reason != GO_ON)
 		return drop(ctx, &w->packet, reason);
 	h->from = w->path.client;
@@ -207,7 +238,7 @@ static __always_inline int turn_away(ctx_t *ctx, struct work *w, int reason)
 }
 
 /* A first INIT, as far as its handshake. Returns a reason. */
-static __always_inline int begin(ctx_t *ctx, struct work *w, const struct service *service, __u32 *number)
+static __always_inline int begin(ctx_t *ctx, struct work *w, const struct service *service)
 {
 	const struct packet *p = &w->packet;
 	struct handshake *h = &w->handshake;
@@ -223,7 +254,10 @@ static __always_inline int begin(ctx_t *ctx, struct work *w, const struct servic
 	h->created = (__u32)bpf_jiffies64();
 	h->client.at[0] = w->ends.source;
 	reason = scan_parameters(ctx, w, p->l4 + sizeof(struct sctphdr) + sizeof(struct init_chunk), chunk_end(ctx, p));
-	return reason ? reason : open_handshake(w, number);
+	if (reason)
+		return reason;
+	h->families = usable_families(h);
+	return open_handshake(w);
 }
 
 /* A retransmission keeps its endpoint, unless that one died without an answer. */
@@ -231,7 +265,7 @@ static __always_inline int still_good(__u32 number)
 {
 	const struct handshake *h = handshake_of(number);
 
-	return number != NO_SLOT && h && (h->candidates || may_keep(h->endpoint));
+	return h && (h->candidates || may_keep(h->endpoint));
 }
 
 /* Who may not dial this service. Returns a reason. */
@@ -242,11 +276,10 @@ static __always_inline int unwelcome(const struct work *w, const struct service 
 	return is_member(service->pool, &w->ends.source) ? REASON_ENDPOINT_INIT : REASON_NONE;
 }
 
-/* INIT from a client. */
+/* INIT from a client: a verdict, or GO_ON to send it on as of the handshake w->number. */
 __noinline int take_init(ctx_t *ctx, struct work *w)
 {
 	struct service *service;
-	__u32 number = NO_SLOT;
 	int reason;
 
 	if (!w)
@@ -268,15 +301,15 @@ __noinline int take_init(ctx_t *ctx, struct work *w)
 					     .service = w->dialled.number,
 					     .sport = w->packet.sport,
 					     .dport = w->packet.dport };
-	number = handshake_find(w);
-	if (still_good(number)) {
-		handshake_touch(number, w->query.tag, 0);
-		return send_init(ctx, w, number);
+	if (handshake_find(w)) {
+		if (still_good(w->number)) {
+			handshake_touch(w->number, w->query.tag, 0);
+			return GO_ON;
+		}
+		handshake_free(w->number);
 	}
-	if (number != NO_SLOT)
-		handshake_free(number);
-	reason = begin(ctx, w, service, &number);
-	return reason ? turn_away(ctx, w, reason) : send_init(ctx, w, number);
+	reason = begin(ctx, w, service);
+	return reason ? turn_away(ctx, w, reason) : GO_ON;
 }
 
 /* The oldest but the one that the client took: first is 0, or 1 to keep candidate 0. */
@@ -315,9 +348,10 @@ __noinline int add_candidate(__u32 number, __u32 tag)
 	return REASON_NONE;
 }
 
-/* INIT ACK from the endpoint of a handshake. */
-__noinline int take_init_ack(ctx_t *ctx, struct work *w, __u32 number)
+/* INIT ACK from the endpoint of the handshake w->number. */
+__noinline int take_init_ack(ctx_t *ctx, struct work *w)
 {
+	__u32 number = w ? w->number : NO_SLOT;
 	struct handshake *h = handshake_of(number);
 	struct service *service;
 	int reason;
@@ -331,15 +365,17 @@ __noinline int take_init_ack(ctx_t *ctx, struct work *w, __u32 number)
 	if (reason || !service)
 		return drop(ctx, &w->packet, reason);
 	handshake_touch(number, h->client_tag, WAY_ACKNOWLEDGED);
+	reason = handshake_path(w, h, service, 1);
+	if (reason != GO_ON)
+		return drop(ctx, &w->packet, reason);
 	w->order = (struct order){ .own = OWN_VIPS,
 				   .number = h->service,
 				   .owns = service->vips,
-				   .implied = h->vip,
+				   .implied = w->path.vip,
 				   .families = h->families,
 				   .header = w->ends.source };
-	w->ends.source = *nth(&service->vip, h->vip);
-	if (h->mode != MODE_DNAT)
-		w->ends.destination = *nth(&h->client, h->from);
+	w->ends.source = w->path.from;
+	w->ends.destination = w->path.to;
 	w->ends.sport = h->service_port;
 	w->ends.dport = h->client_port;
 	return send_edited(ctx, w);

@@ -50,7 +50,7 @@ static __always_inline int parse_quote(ctx_t *ctx, const struct packet *p, struc
 		quote->l4 = quote->l3 + sizeof(*ip);
 	}
 	sctp = AT(ctx, quote->l4, 8); /* all that RFC 792 promises */
-	if (!sctp)
+	if (!sctp || quote->l4 + 8 > p->end)
 		return 0;
 	quote->sport = sctp->sport;
 	quote->dport = sctp->dport;
@@ -190,10 +190,13 @@ __noinline int error_of_association(struct work *w, const struct quote *quote)
 	if (!w || !quote)
 		return NOT_OURS;
 	c = conversation_of(named(ports_key(quote->sport, quote->dport, quote->tag)) - 1);
-	if (!c || c->state < STATE_ESTABLISHED)
+	if (!c || c->state < STATE_ESTABLISHED || c->mode == MODE_DSR) /* dsr: nothing was translated */
 		return NOT_OURS;
 	w->parties = conversation_parties(c);
 	forward = c->server_tag == quote->tag && c->our_port == quote->sport && c->server_port == quote->dport;
+	if (!forward &&
+	    (c->client_tag != quote->tag || c->service_port != quote->sport || c->client_port != quote->dport))
+		return NOT_OURS; /* a tag that came back: nobody waits for news of an ABORT */
 	if (forward ? !error_to_client(w, c, quote) : !error_to_endpoint(w, c, quote))
 		return REASON_FOREIGN_SOURCE;
 	return GO_ON;
@@ -228,7 +231,7 @@ static __always_inline int balance_icmp(ctx_t *ctx, const struct packet *p)
 {
 	struct icmp_header *icmp = AT(ctx, p->l4, sizeof(*icmp));
 
-	if (!icmp || p->fragment || !is_error(p->family, icmp->type))
+	if (!icmp || p->fragment || p->end > hook_length(ctx) || !is_error(p->family, icmp->type))
 		return VERDICT_PASS;
 	return icmp_error(ctx, p);
 }

@@ -77,7 +77,7 @@ __noinline int icmp_v4(ctx_t *ctx, const struct packet *p, __u32 type_code, __u3
 
 	if (!p)
 		return 0;
-	quote = p->end - p->l3 < QUOTE_V4 ? p->end - p->l3 : QUOTE_V4;
+	quote = p->end - p->l3 < QUOTE_V4 ? (p->end - p->l3) & ~1 : QUOTE_V4; /* sums are of whole words */
 	ip = AT(ctx, p->l3, sizeof(*ip));
 	if (!ip || !make_room(ctx, p, quote, sizeof(*ip) + sizeof(*icmp)))
 		return 0;
@@ -110,7 +110,7 @@ __noinline int icmp_v6(ctx_t *ctx, const struct packet *p, __u32 type_code, __u3
 
 	if (!p)
 		return 0;
-	quote = p->end - p->l3 < QUOTE_V6 ? p->end - p->l3 : QUOTE_V6;
+	quote = p->end - p->l3 < QUOTE_V6 ? (p->end - p->l3) & ~1 : QUOTE_V6;
 	ip = AT(ctx, p->l3, sizeof(*ip));
 	if (!ip || !make_room(ctx, p, quote, sizeof(*ip) + sizeof(*icmp)))
 		return 0;
@@ -139,6 +139,9 @@ __noinline int icmp_reply(ctx_t *ctx, const struct packet *p, enum reason reason
 	if (!p)
 		return VERDICT_DROP;
 	count(reason, p->end - p->l3);
+	if (p->protocol == IPPROTO_ICMP ||
+	    p->protocol == IPPROTO_ICMPV6_) /* an error about an error, RFC 1122 §3.2.2 */
+		return VERDICT_DROP;
 	if (!allowed(LIMITED_ICMP, ICMP_PER_SECOND)) {
 		count(REASON_ICMP_LIMIT, 0);
 		return VERDICT_DROP;

@@ -78,6 +78,37 @@ static __always_inline __u8 family_of(const struct address *a)
 	return is_v4(a) ? 4 : 6;
 }
 
+/* The number itself, which the verifier no longer knows: one that a loop has found it would follow to the end for each of
+ * its values. `unknown`: any number from memory. */
+static __always_inline __u32 blurred(__u64 number, __u64 unknown)
+{
+	asm volatile("%0 += %1\n%0 -= %1" : "+r"(number) : "r"(unknown));
+	return number;
+}
+
+/* Is an address among the first `count` of a list, and where? */
+static __always_inline int index_of(const struct addresses *list, __u32 count, const struct address *address,
+				    __u32 *index)
+{
+	for (__u32 i = 0; i < MAX_ADDRESSES; i++) {
+		if (i >= count)
+			break;
+		if (!same(&list->at[i], address))
+			continue;
+		*index = blurred(i, count) & (MAX_ADDRESSES - 1);
+		return 1;
+	}
+	return 0;
+}
+
+/* Index of an address in the first `count` of a list, or -1. */
+__noinline int find_address(const struct addresses *list, __u32 count, const struct address *address)
+{
+	__u32 index;
+
+	return list && address && index_of(list, count, address, &index) ? (int)index : -1;
+}
+
 static __always_inline __u32 ports_word(__be16 sport, __be16 dport)
 {
 	return (__u32)sport | (__u32)dport << 16;

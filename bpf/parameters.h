@@ -5,102 +5,99 @@
 #include "out.h"
 #include "paths.h"
 
-struct scan {
-	ctx_t *ctx;
-	struct handshake *into;
-	__u32 at;
-	__u32 end;
-	__u8 stated; /* Supported Address Types was there */
-	__u8 families;
-	__u8 reason;
-};
-
-static __always_inline void remember(struct scan *scan, const struct address *address)
+/* Puts an address on the client's list, once. Returns a reason. */
+static __always_inline int remember(struct handshake *h, const struct address *address)
 {
-	struct handshake *h = scan->into;
-	__u32 at = h->clients;
+	__u32 at = h->clients, known;
 
-	if (find_address(&h->client, at, address) >= 0)
-		return;
-	if (at >= MAX_ADDRESSES) {
-		scan->reason = REASON_TOO_MANY_ADDRESSES;
-		return;
-	}
+	if (index_of(&h->client, at, address, &known))
+		return REASON_NONE;
+	if (at >= MAX_ADDRESSES)
+		return REASON_TOO_MANY_ADDRESSES;
 	h->client.at[at & (MAX_ADDRESSES - 1)] = *address;
 	h->clients = at + 1;
+	return REASON_NONE;
 }
 
-static __always_inline void scan_types(struct scan *scan, __u32 length)
+static __always_inline int scan_v4(ctx_t *ctx, struct handshake *h, __u32 at, __u32 length)
 {
-	scan->stated = 1;
+	__be32 *v4 = AT(ctx, at + 4, 4);
+	struct address address;
+
+	if (length != 8 || !v4)
+		return REASON_INIT_MALFORMED;
+	address = mapped(*v4);
+	return remember(h, &address);
+}
+
+__noinline int scan_v6(ctx_t *ctx, struct work *w, __u32 at, __u32 length)
+{
+	struct address *v6 = AT(ctx, at + 4, 16), address;
+
+	if (length != 20 || !v6 || !w)
+		return REASON_INIT_MALFORMED;
+	address = *v6;
+	return remember(&w->handshake, &address);
+}
+
+/* Supported Address Types, as enum families. */
+static __always_inline __u8 scan_types(ctx_t *ctx, __u32 at, __u32 length)
+{
+	__u8 families = FAMILY_STATED;
+
 	for (__u32 i = 0; i < 4; i++) {
-		__be16 *type = AT(scan->ctx, scan->at + 4 + i * 2, 2);
+		__be16 *type = AT(ctx, at + 4 + i * 2, 2);
 
 		if (!type || 4 + i * 2 + 2 > length)
 			break;
-		scan->families |= *type == bpf_htons(PARAMETER_IPV4) ? FAMILY_V4 :
-				  *type == bpf_htons(PARAMETER_IPV6) ? FAMILY_V6 :
-								       0;
+		families |= *type == bpf_htons(PARAMETER_IPV4) ? FAMILY_V4 :
+			    *type == bpf_htons(PARAMETER_IPV6) ? FAMILY_V6 :
+								 0;
 	}
-}
-
-static long scan_parameter(__u32 i, struct scan *scan)
-{
-	struct parameter *parameter = AT(scan->ctx, scan->at, sizeof(*parameter));
-	__u32 type, length;
-
-	scan->reason = REASON_INIT_MALFORMED;
-	if (!parameter)
-		return 1;
-	type = bpf_ntohs(parameter->type);
-	length = bpf_ntohs(parameter->length);
-	if (length < sizeof(*parameter) || scan->at + length > scan->end)
-		return 1;
-	if (type == PARAMETER_IPV4) {
-		__be32 *v4 = AT(scan->ctx, scan->at + 4, 4);
-		struct address address;
-
-		if (length != 8 || !v4)
-			return 1;
-		address = mapped(*v4);
-		scan->reason = REASON_NONE;
-		remember(scan, &address);
-	} else if (type == PARAMETER_IPV6) {
-		struct address *v6 = AT(scan->ctx, scan->at + 4, 16), address;
-
-		if (length != 20 || !v6)
-			return 1;
-		address = *v6;
-		scan->reason = REASON_NONE;
-		remember(scan, &address);
-	} else {
-		scan->reason = type == PARAMETER_HOST_NAME ? REASON_HOST_NAME : REASON_NONE;
-		if (type == PARAMETER_ADDRESS_TYPES)
-			scan_types(scan, length);
-	}
-	scan->at += (length + 3) & ~3;
-	return scan->reason || scan->at >= scan->end;
+	return families;
 }
 
 /* Reads the parameters between two offsets into w->handshake's client list. Returns a reason. */
-__noinline int scan_parameters(ctx_t *ctx, struct work *w, __u32 at, __u32 end)
+static __always_inline int scan_parameters(ctx_t *ctx, struct work *w, __u32 at, __u32 end)
 {
-	struct scan scan = { .ctx = ctx, .at = at, .end = end };
-	struct handshake *h;
+	struct handshake *h = &w->handshake;
+	int reason = REASON_NONE;
 
-	if (!w)
-		return REASON_IMPOSSIBLE;
-	h = &w->handshake;
-	scan.into = h;
-	if (at < end)
-		bpf_loop(MAX_PARAMETERS, scan_parameter, &scan, 0);
-	if (!scan.reason && scan.at < end)
-		return REASON_INIT_MALFORMED;
-	h->families = scan.families;
-	for (__u32 i = 0; i < MAX_ADDRESSES; i++)
-		if (!scan.stated && i < h->clients)
-			h->families |= is_v4(&h->client.at[i]) ? FAMILY_V4 : FAMILY_V6;
-	return scan.reason;
+	for (__u32 i = 0; i < MAX_PARAMETERS && at < end; i++) {
+		struct parameter *parameter = AT(ctx, at, sizeof(*parameter));
+		__u32 length;
+
+		if (!parameter)
+			return REASON_INIT_MALFORMED;
+		length = bpf_ntohs(parameter->length);
+		if (length < sizeof(*parameter) || at + length > end)
+			return REASON_INIT_MALFORMED;
+		if (parameter->type == bpf_htons(PARAMETER_IPV4))
+			reason = scan_v4(ctx, h, at, length);
+		else if (parameter->type == bpf_htons(PARAMETER_IPV6))
+			reason = scan_v6(ctx, w, at, length);
+		else if (parameter->type == bpf_htons(PARAMETER_ADDRESS_TYPES))
+			h->families |= scan_types(ctx, at, length);
+		else if (parameter->type == bpf_htons(PARAMETER_HOST_NAME))
+			reason = REASON_HOST_NAME;
+		if (reason)
+			return reason;
+		at += (length + 3) & ~3;
+	}
+	return at < end ? REASON_INIT_MALFORMED : REASON_NONE;
+}
+
+/* Without Supported Address Types: what it listed itself. */
+static __always_inline __u8 usable_families(const struct handshake *h)
+{
+	__u8 families = h->families;
+
+	for (__u32 i = 0; i < MAX_ADDRESSES; i++) {
+		if (families & FAMILY_STATED || i >= h->clients)
+			break;
+		families |= is_v4(&h->client.at[i]) ? FAMILY_V4 : FAMILY_V6;
+	}
+	return families;
 }
 
 static __always_inline const struct addresses *own_of(const struct order *order)
@@ -120,96 +117,77 @@ static __always_inline __u32 parameter_word(__u32 type, __u32 length)
 	return bpf_htons(type) | (__u32)bpf_htons(length) << 16;
 }
 
-/* Writes a word of the packet and accounts for it in the checksum. */
-__noinline int put_word(ctx_t *ctx, struct work *w, __u32 at, __u32 to)
+/* Writes a word of a packet that ends at `last`. Returns the change of the checksum. */
+static __always_inline __u32 put_word(ctx_t *ctx, __u32 last, __u32 at, __u32 to)
 {
-	__u32 *word = AT(ctx, at, 4);
+	__u32 *word = AT(ctx, at, 4), change;
 
-	if (!word || !w || *word == to)
+	if (!word)
 		return 0;
-	w->edit.sum ^= crc_change(w->edit.last - at, *word ^ to);
+	change = *word ^ to;
 	*word = to;
-	return 1;
+	return change ? crc_change(last - at, change) : 0;
 }
 
-__noinline int put_pad(ctx_t *ctx, struct work *w, __u32 length)
+/* A parameter becomes PAD, zeroed. Returns the change of the checksum. */
+__noinline __u32 put_pad(ctx_t *ctx, __u32 last, __u32 at, __u32 length)
 {
-	__u32 at;
+	__u32 sum = put_word(ctx, last, at, parameter_word(PARAMETER_PAD, length));
 
-	if (!w)
-		return 0;
-	at = w->edit.at;
-	put_word(ctx, w, at, parameter_word(PARAMETER_PAD, length));
 	for (__u32 i = 1; i < 8; i++)
 		if (i * 4 < length)
-			put_word(ctx, w, at + i * 4, 0);
-	return 1;
+			sum ^= put_word(ctx, last, at + i * 4, 0);
+	return sum;
 }
 
 /* The sibling for an address: the header's own for the header's address, else the next unused of its family; -1: none. */
-__noinline int sibling(struct work *w, const struct address *of)
+static __always_inline int sibling(struct work *w, const struct addresses *own, const struct address *of)
 {
-	const struct addresses *own = w ? own_of(&w->order) : NULL;
-	__u32 family;
+	int four = is_v4(of);
 
-	if (!own || !of || !w)
-		return -1;
-	family = family_of(of);
 	if (same(of, &w->order.header))
 		return w->order.implied & (MAX_ADDRESSES - 1);
 	for (__u32 i = 0; i < MAX_ADDRESSES; i++) {
 		if (i >= w->order.owns)
 			break;
-		if (w->edit.used >> i & 1 || family_of(&own->at[i]) != family)
+		if (w->edit.used >> i & 1 || is_v4(&own->at[i]) != four)
 			continue;
 		w->edit.used |= 1 << i;
-		return i;
+		return blurred(i, w->order.owns) & (MAX_ADDRESSES - 1);
 	}
 	return -1;
 }
 
-/* Returns true where there is no sibling, so that the parameter must become PAD. */
-__noinline int edit_v4(ctx_t *ctx, struct work *w)
+/* An address becomes its sibling, or PAD where there is none. Returns the change of the checksum. */
+static __always_inline __u32 edit_v4(ctx_t *ctx, struct work *w, const struct addresses *own, __u32 at)
 {
-	const struct addresses *own;
+	__be32 *v4 = AT(ctx, at + 4, 4);
 	struct address was;
-	__be32 *v4;
 	int to;
 
-	if (!w)
-		return 0;
-	v4 = AT(ctx, w->edit.at + 4, 4);
 	if (!v4)
 		return 0;
 	was = mapped(*v4);
-	to = sibling(w, &was);
-	own = own_of(&w->order);
-	if (to < 0 || !own)
-		return 1;
-	put_word(ctx, w, w->edit.at + 4, nth(own, to)->word[3]);
-	return 0;
+	to = sibling(w, own, &was);
+	return to < 0 ? put_pad(ctx, w->edit.last, at, 8) : put_word(ctx, w->edit.last, at + 4, nth(own, to)->word[3]);
 }
 
-__noinline int edit_v6(ctx_t *ctx, struct work *w)
+__noinline __u32 edit_v6(ctx_t *ctx, struct work *w, __u32 at)
 {
-	const struct addresses *own;
-	struct address was, *v6;
+	const struct addresses *own = w ? own_of(&w->order) : NULL;
+	struct address was, *v6 = AT(ctx, at + 4, 16);
+	__u32 sum = 0;
 	int to;
 
-	if (!w)
-		return 0;
-	v6 = AT(ctx, w->edit.at + 4, 16);
-	if (!v6)
+	if (!v6 || !own || !w)
 		return 0;
 	was = *v6;
-	to = sibling(w, &was);
-	own = own_of(&w->order);
-	if (to < 0 || !own)
-		return 1;
-	was = *nth(own, to);
+	to = sibling(w, own, &was);
+	if (to < 0)
+		return put_pad(ctx, w->edit.last, at, 20);
 	for (__u32 i = 0; i < 4; i++)
-		put_word(ctx, w, w->edit.at + 4 + i * 4, was.word[i]);
-	return 0;
+		sum ^= put_word(ctx, w->edit.last, at + 4 + i * 4, nth(own, to)->word[i]);
+	return sum;
 }
 
 /* The word with every ASCONF named in its first `bytes` bytes made PAD, which nobody minds. */
@@ -227,49 +205,58 @@ static __always_inline __u32 without_asconf(__u32 word, __u32 bytes)
 	return to;
 }
 
-/* ASCONF is authenticated, so that it cannot be translated: neither side shall offer it. */
-__noinline int edit_extensions(ctx_t *ctx, struct work *w, __u32 length)
+/* ASCONF is authenticated, so that it cannot be translated: neither side shall offer it. Returns the checksum's change. */
+__noinline __u32 edit_extensions(ctx_t *ctx, __u32 last, __u32 at, __u32 length)
 {
-	if (!w)
-		return 0;
+	__u32 sum = 0;
+
 	for (__u32 i = 4; i < 36; i += 4) {
-		__u32 *word = AT(ctx, w->edit.at + i, 4);
+		__u32 *word = AT(ctx, at + i, 4);
 
 		if (!word || i >= length)
 			break;
-		put_word(ctx, w, w->edit.at + i, without_asconf(*word, length - i));
+		sum ^= put_word(ctx, last, at + i, without_asconf(*word, length - i));
 	}
-	return 1;
+	return sum;
 }
 
-struct editing {
-	ctx_t *ctx;
-	struct work *w;
-};
-
-static long edit_parameter(__u32 i, struct editing *e)
+static __always_inline int is_dropped(__be16 type)
 {
-	struct edit *edit = &e->w->edit;
-	struct parameter *parameter = AT(e->ctx, edit->at, sizeof(*parameter));
-	__u32 type, length, pad;
+	return type == bpf_htons(PARAMETER_SET_PRIMARY) || type == bpf_htons(PARAMETER_ZERO_CHECKSUM);
+}
 
-	if (!parameter)
-		return 1;
-	type = bpf_ntohs(parameter->type);
-	length = bpf_ntohs(parameter->length);
-	if (length < sizeof(*parameter) || edit->at + length > edit->end)
-		return 1;
-	pad = type == PARAMETER_SET_PRIMARY || type == PARAMETER_ZERO_CHECKSUM;
-	if (type == PARAMETER_IPV4 && e->w->order.own)
-		pad = edit_v4(e->ctx, e->w);
-	else if (type == PARAMETER_IPV6 && e->w->order.own)
-		pad = edit_v6(e->ctx, e->w);
-	if (pad)
-		put_pad(e->ctx, e->w, length);
-	else if (type == PARAMETER_EXTENSIONS)
-		edit_extensions(e->ctx, e->w, length);
-	edit->at += (length + 3) & ~3;
-	return edit->at >= edit->end;
+/* An address that has another length than an address: nobody reads on behind it. */
+static __always_inline int is_misfit(__be16 type, __u32 length)
+{
+	return (type == bpf_htons(PARAMETER_IPV4) && length != 8) ||
+	       (type == bpf_htons(PARAMETER_IPV6) && length != 20);
+}
+
+/* Every parameter of the chunk at an offset. Returns the change of the checksum. */
+static __always_inline __u32 edit_all(ctx_t *ctx, struct work *w, __u32 chunk, __u32 length)
+{
+	const struct addresses *own = own_of(&w->order);
+	__u32 at = chunk + sizeof(struct init_chunk), end = chunk + length, sum = 0;
+
+	for (__u32 i = 0; i < MAX_PARAMETERS && at < end; i++) {
+		struct parameter *parameter = AT(ctx, at, sizeof(*parameter));
+
+		if (!parameter)
+			break;
+		length = bpf_ntohs(parameter->length);
+		if (length < sizeof(*parameter) || at + length > end || is_misfit(parameter->type, length))
+			break;
+		if (parameter->type == bpf_htons(PARAMETER_IPV4) && own)
+			sum ^= edit_v4(ctx, w, own, at);
+		else if (parameter->type == bpf_htons(PARAMETER_IPV6) && own)
+			sum ^= edit_v6(ctx, w, at);
+		else if (is_dropped(parameter->type))
+			sum ^= put_pad(ctx, w->edit.last, at, length);
+		else if (parameter->type == bpf_htons(PARAMETER_EXTENSIONS))
+			sum ^= edit_extensions(ctx, w->edit.last, at, length);
+		at += (length + 3) & ~3;
+	}
+	return sum;
 }
 
 /* Bytes that the unused siblings take, as far as they fit; those that do not are marked used. */
@@ -294,19 +281,16 @@ __noinline __u32 missing(struct work *w)
 	return bytes;
 }
 
-__noinline int append_word(ctx_t *ctx, struct work *w, __u32 to)
+/* Writes a word behind the packet's end. */
+static __always_inline void append_word(ctx_t *ctx, struct edit *edit, __u32 to)
 {
-	__u32 *word;
+	__u32 *word = AT(ctx, edit->at, 4);
 
-	if (!w)
-		return 0;
-	word = AT(ctx, w->edit.at, 4);
-	w->edit.at += 4;
+	edit->at += 4;
 	if (!word)
-		return 0;
+		return;
 	*word = to;
-	w->edit.tail = crc_append(w->edit.tail, to);
-	return 1;
+	edit->tail = crc_append(edit->tail, to);
 }
 
 __noinline int append_siblings(ctx_t *ctx, struct work *w)
@@ -320,9 +304,9 @@ __noinline int append_siblings(ctx_t *ctx, struct work *w)
 
 		if (i >= w->order.owns || w->edit.used >> i & 1)
 			continue;
-		append_word(ctx, w, v4 ? parameter_word(PARAMETER_IPV4, 8) : parameter_word(PARAMETER_IPV6, 20));
+		append_word(ctx, &w->edit, v4 ? parameter_word(PARAMETER_IPV4, 8) : parameter_word(PARAMETER_IPV6, 20));
 		for (__u32 word = v4 ? 3 : 0; word < 4; word++)
-			append_word(ctx, w, own->at[i].word[word]);
+			append_word(ctx, &w->edit, own->at[i].word[word]);
 	}
 	return 1;
 }
@@ -348,53 +332,62 @@ static __always_inline int lengthen_ip(ctx_t *ctx, const struct packet *p, __u32
 	return 1;
 }
 
-/* Every parameter, and how many bytes the missing siblings need. */
-static __always_inline __u32 edit_all(ctx_t *ctx, struct work *w, __u32 chunk, __u32 length)
+/* The siblings that no parameter became, behind the others; the packet and its chunk grow. `sum`: the checksum's change so
+ * far. Returns 1, 0 where nothing is missing or fits, -1 where the packet broke. */
+__noinline int append_missing(ctx_t *ctx, struct work *w, __u32 chunk, __u32 sum)
 {
-	struct editing editing = { .ctx = ctx, .w = w };
+	struct sctphdr *sctp;
+	__u32 bytes = missing(w);
 
-	w->edit = (struct edit){ .at = chunk + sizeof(struct init_chunk),
-				 .end = chunk + length,
-				 .last = w->packet.end,
-				 .used = 1 << (w->order.implied & (MAX_ADDRESSES - 1)) };
-	if (w->edit.at < w->edit.end)
-		bpf_loop(MAX_PARAMETERS, edit_parameter, &editing, 0);
-	return missing(w);
+	if (!w || !bytes)
+		return 0;
+	if (hook_set_length(ctx, w->packet.end + bytes)) {
+		count(REASON_RESIZE, 0);
+		return 0;
+	}
+	sum ^= put_word(ctx, w->edit.last, chunk,
+			(w->packet.chunk & 0xffff) | (__u32)bpf_htons(w->packet.end - chunk + bytes) << 16);
+	sctp = AT(ctx, w->packet.l4, sizeof(*sctp));
+	if (!sctp)
+		return -1;
+	w->edit.tail = ~(sctp->checksum ^ sum);
+	w->edit.at = w->packet.end;
+	if (!append_siblings(ctx, w) || !lengthen_ip(ctx, &w->packet, bytes))
+		return -1;
+	w->packet.end += bytes;
+	sctp = AT(ctx, w->packet.l4, sizeof(*sctp));
+	if (!sctp)
+		return -1;
+	if (sctp->checksum)
+		sctp->checksum = ~w->edit.tail;
+	return 1;
+}
+
+static __always_inline __u32 all_used(const struct work *w)
+{
+	return !w->order.own || w->edit.used == (1U << (w->order.owns & 15)) - 1;
 }
 
 /* Edits the chunk and its packet's checksum as w->order says; the packet may grow. Returns false if it could not. */
 static __always_inline int edit_parameters(ctx_t *ctx, struct work *w)
 {
-	__u32 chunk, bytes, unfinished;
-	struct chunk *header;
+	__u32 chunk = w->packet.l4 + sizeof(struct sctphdr), sum;
+	struct chunk *header = AT(ctx, chunk, sizeof(*header));
 	struct sctphdr *sctp;
+	int grown;
 
-	chunk = w->packet.l4 + sizeof(struct sctphdr);
-	header = AT(ctx, chunk, sizeof(*header));
 	if (!header)
 		return 0;
-	bytes = edit_all(ctx, w, chunk, bpf_ntohs(header->length));
-	if (bytes && hook_set_length(ctx, w->packet.end + bytes)) {
-		count(REASON_RESIZE, 0);
-		bytes = 0;
-	}
-	if (bytes)
-		put_word(ctx, w, chunk,
-			 (w->packet.chunk & 0xffff) | (__u32)bpf_htons(w->packet.end - chunk + bytes) << 16);
+	w->edit = (struct edit){ .last = w->packet.end, .used = 1 << (w->order.implied & (MAX_ADDRESSES - 1)) };
+	sum = edit_all(ctx, w, chunk, bpf_ntohs(header->length));
+	grown = all_used(w) ? 0 : append_missing(ctx, w, chunk, sum);
+	if (grown)
+		return grown > 0;
 	sctp = AT(ctx, w->packet.l4, sizeof(*sctp));
 	if (!sctp)
 		return 0;
-	unfinished = !sctp->checksum;
-	w->edit.tail = ~(sctp->checksum ^ w->edit.sum);
-	w->edit.at = w->packet.end;
-	if (bytes && (!append_siblings(ctx, w) || !lengthen_ip(ctx, &w->packet, bytes)))
-		return 0;
-	w->packet.end += bytes;
-	sctp = AT(ctx, w->packet.l4, sizeof(*sctp));
-	if (!sctp)
-		return 0;
-	if (!unfinished)
-		sctp->checksum = ~w->edit.tail;
+	if (sctp->checksum)
+		sctp->checksum ^= sum;
 	return 1;
 }
 

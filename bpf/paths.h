@@ -39,29 +39,28 @@ __noinline int live_server(__u32 number, __u32 first, __u32 family)
 	return dead;
 }
 
-/* Client to endpoint, from w->parties and w->ends to w->path: GO_ON, or the reason it cannot pass. */
-__noinline int forward_path(const struct addresses *vip, const struct addresses *client, struct work *w)
+/* The endpoint's address for the path of one VIP: `first` while that is live and of the family; -1: none. */
+static __always_inline int server_for(const struct endpoint *endpoint, __u32 number, __u32 first, __u32 family)
 {
-	const struct endpoint *endpoint;
-	struct path *path;
-	__u32 family, first;
-	int from, to, server;
+	first &= MAX_ADDRESSES - 1;
+	if (endpoint->live >> first & 1 && family_of(&endpoint->address.at[first]) == family)
+		return first;
+	return live_server(number, first, family);
+}
 
-	if (!vip || !client || !w)
-		return REASON_IMPOSSIBLE;
-	endpoint = endpoint_of(w->parties.endpoint);
-	family = family_of(&w->ends.source);
-	from = find_address(client, w->parties.clients, &w->ends.source);
-	to = find_address(vip, w->parties.vips, &w->ends.destination);
-	if (from < 0)
-		return REASON_FOREIGN_SOURCE;
-	if (to < 0 || !endpoint)
-		return REASON_FOREIGN_DESTINATION;
-	first = w->parties.single || !endpoint->addresses ? 0 : to % endpoint->addresses;
-	server = w->parties.single ? 0 : live_server(w->parties.endpoint, first, family);
+/* From client address `from` by VIP `to` and w->parties to w->path: GO_ON, or the reason it cannot pass. */
+static __always_inline int path_from(const struct addresses *vip, const struct endpoint *endpoint, struct work *w,
+				     int from, int to)
+{
+	__u32 family = family_of(&w->ends.source), first = 0;
+	struct path *path = &w->path;
+	int server;
+
+	if (!w->parties.single && endpoint->addresses)
+		first = (__u32)to % endpoint->addresses;
+	server = w->parties.single ? 0 : server_for(endpoint, w->parties.endpoint, first, family);
 	if (server < 0)
 		return REASON_NO_PATH;
-	path = &w->path;
 	path->client = from;
 	path->vip = to;
 	path->server = server;
@@ -79,6 +78,24 @@ __noinline int forward_path(const struct addresses *vip, const struct addresses 
 	}
 	path->source &= MAX_ADDRESSES - 1;
 	return family_of(&path->from) == family && family_of(&path->to) == family ? GO_ON : REASON_NO_PATH;
+}
+
+/* Client to endpoint, from w->parties and w->ends to w->path: GO_ON, or the reason it cannot pass. */
+__noinline int forward_path(const struct addresses *vip, const struct addresses *client, struct work *w)
+{
+	const struct endpoint *endpoint;
+	int from, to;
+
+	if (!vip || !client || !w)
+		return REASON_IMPOSSIBLE;
+	endpoint = endpoint_of(w->parties.endpoint);
+	from = find_address(client, w->parties.clients, &w->ends.source);
+	if (from < 0)
+		return REASON_FOREIGN_SOURCE;
+	to = find_address(vip, w->parties.vips, &w->ends.destination);
+	if (to < 0 || !endpoint)
+		return REASON_FOREIGN_DESTINATION;
+	return path_from(vip, endpoint, w, from, to);
 }
 
 static __always_inline int first_of_family(const struct addresses *list, __u32 count, __u32 family)

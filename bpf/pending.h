@@ -33,17 +33,6 @@ static __always_inline __u64 way_word(__u32 tag, __u64 acknowledged)
 	return (__u64)tag << 32 | acknowledged | ((__u32)bpf_jiffies64() & WAY_TIME);
 }
 
-/* Index of an address in the first `count` of a list, or -1. */
-__noinline int find_address(const struct addresses *list, __u32 count, const struct address *address)
-{
-	if (!list || !address)
-		return -1;
-	for (__u32 i = 0; i < MAX_ADDRESSES; i++)
-		if (i < count && same(&list->at[i], address))
-			return i;
-	return -1;
-}
-
 static __always_inline int is_client(const struct handshake *h, const struct address *address)
 {
 	return find_address(&h->client, h->clients, address) >= 0;
@@ -56,12 +45,13 @@ static __always_inline int is_server(__u32 endpoint, const struct address *addre
 	return e && find_address(&e->address, e->addresses, address) >= 0;
 }
 
-static __always_inline int handshake_matches(const struct handshake *h, const struct work *w)
+__noinline int handshake_matches(const struct handshake *h, const struct work *w)
 {
-	const struct handshake_query *q = &w->query;
+	const struct handshake_query *q;
 
-	if (h->client_tag != q->tag)
+	if (!h || !w || h->client_tag != w->query.tag)
 		return 0;
+	q = &w->query;
 	if (!q->reply)
 		return h->client_port == q->sport && h->service_port == q->dport && h->service == q->service &&
 		       is_client(h, &w->ends.source);
@@ -69,29 +59,26 @@ static __always_inline int handshake_matches(const struct handshake *h, const st
 	       is_server(h->endpoint, &w->ends.source) && (h->mode != MODE_DNAT || is_client(h, &w->ends.destination));
 }
 
-/* The number of the live handshake that w->query asks for, or NO_SLOT. */
-__noinline __u32 handshake_find(const struct work *w)
+/* The live handshake that w->query asks for: its number in w->number. The verifier follows what is in memory as one
+ * unknown, not as each of eight numbers. */
+static __always_inline int handshake_find(struct work *w)
 {
-	struct bucket *bucket;
-	__u32 home;
+	__u32 home = bucket_home(w->query.tag);
+	struct bucket *bucket = bucket_of(home);
 
-	if (!w)
-		return NO_SLOT;
-	home = bucket_home(w->query.tag);
-	bucket = bucket_of(home);
+	w->number = NO_SLOT;
 	if (!bucket)
-		return NO_SLOT;
+		return 0;
 	for (__u32 i = 0; i < PENDING_WAYS; i++) {
 		__u64 way = READ_ONCE(bucket->way[i]);
-		struct handshake *h;
 
-		if ((__u32)(way >> 32) != w->query.tag || !way_live(way))
+		if ((__u32)(way >> 32) != w->query.tag || !way_live(way) ||
+		    !handshake_matches(handshake_of(home * PENDING_WAYS + i), w))
 			continue;
-		h = handshake_of(home * PENDING_WAYS + i);
-		if (h && handshake_matches(h, w))
-			return home * PENDING_WAYS + i;
+		w->number = home * PENDING_WAYS + i;
+		return 1;
 	}
-	return NO_SLOT;
+	return 0;
 }
 
 static __always_inline void handshake_touch(__u32 number, __u32 tag, __u64 acknowledged)
@@ -112,13 +99,19 @@ static __always_inline __u64 candidate_key(const struct handshake *h, __u32 tag)
 	return mix(ports_key(h->client_port, h->service_port, tag));
 }
 
-static __always_inline __u64 peer_key(const struct address *client, __be16 port, __u32 service)
+/* ports: the client's and the service's */
+static __always_inline __u64 peer_key(const struct address *client, __u32 ports, __u32 service)
 {
-	return mix(client->half[0] * 0xff51afd7ed558ccdULL ^ client->half[1] ^ mix((__u64)service << 16 | port));
+	return mix(client->half[0] * 0xff51afd7ed558ccdULL ^ client->half[1] ^ mix((__u64)service << 32 | ports));
 }
 
-/* Gives back what a handshake holds; its slot is the caller's. */
-__noinline int handshake_disown(struct handshake *h, __u32 number)
+static __always_inline __u64 handshake_peer(const struct handshake *h, __u32 i)
+{
+	return peer_key(&h->client.at[i], ports_word(h->client_port, h->service_port), h->service);
+}
+
+/* Takes the words back by which packets of a handshake were to be found. */
+__noinline int forget_words(struct handshake *h, __u32 number)
 {
 	if (!h)
 		return 0;
@@ -128,25 +121,27 @@ __noinline int handshake_disown(struct handshake *h, __u32 number)
 	if (h->mode == MODE_DSR)
 		for (__u32 i = 0; i < MAX_ADDRESSES; i++)
 			if (i < h->clients)
-				index_delete(peer_key(&h->client.at[i], h->client_port, h->service),
-					     INDEX_VALUE(INDEX_DSR, number));
+				index_delete(handshake_peer(h, i), INDEX_VALUE(INDEX_DSR, number));
+	return 1;
+}
+
+/* Gives back what a handshake holds; its slot is the caller's. */
+static __always_inline void handshake_disown(struct handshake *h, __u32 number)
+{
+	if (h->candidates || h->mode == MODE_DSR)
+		forget_words(h, number);
 	port_release(h->domain, h->server_port, h->our_port);
 	h->candidates = 0;
 	h->domain = 0;
 	h->client_tag = 0;
-	return 1;
 }
 
-/* A way for a new handshake: a free or expired one, else the oldest that no endpoint has answered; NO_SLOT: all live. */
-__noinline __u32 handshake_claim(__u32 tag)
+/* Which way of a bucket a new handshake takes: a free or expired one, else the oldest that no endpoint has answered;
+ * PENDING_WAYS: none. */
+static __always_inline __u32 weakest_way(const struct bucket *bucket, __u64 *was, __u32 *age)
 {
-	__u32 home = bucket_home(tag), best = NO_SLOT, age = 0, now = (__u32)bpf_jiffies64();
-	struct bucket *bucket = bucket_of(home);
-	struct handshake *h;
-	__u64 was = 0;
+	__u32 best = PENDING_WAYS, now = (__u32)bpf_jiffies64();
 
-	if (!bucket)
-		return NO_SLOT;
 	for (__u32 i = 0; i < PENDING_WAYS; i++) {
 		__u64 way = READ_ONCE(bucket->way[i]);
 		__u32 old = ((now - (__u32)way) & WAY_TIME) + 1;
@@ -155,23 +150,51 @@ __noinline __u32 handshake_claim(__u32 tag)
 			old = NO_SLOT;
 		else if (way & WAY_ACKNOWLEDGED)
 			continue;
-		if (old > age) {
+		if (old > *age) {
 			best = i;
-			age = old;
-			was = way;
+			*age = old;
+			*was = way;
 		}
 	}
-	if (best == NO_SLOT)
-		return NO_SLOT;
-	if (__sync_val_compare_and_swap(&bucket->way[best & (PENDING_WAYS - 1)], was, way_word(tag, 0)) != was)
-		return NO_SLOT; /* another CPU took it; the client sends again */
+	return best;
+}
+
+/* The lines that handshake_claim() will most likely write. */
+static __always_inline void touch_handshake(__u32 tag)
+{
+	__u32 home = bucket_home(tag), age = 0;
+	const struct bucket *bucket = bucket_of(home);
+	const struct handshake *h;
+	__u64 was;
+
+	h = bucket ? handshake_of(home * PENDING_WAYS + weakest_way(bucket, &was, &age)) : NULL;
+	if (!h)
+		return;
+	touch(h);
+	touch(&h->client);
+}
+
+/* A place for a new handshake: its number in w->number. Returns false where all are live and answered. */
+static __always_inline int handshake_claim(struct work *w)
+{
+	__u32 home = bucket_home(w->query.tag), best, age = 0;
+	struct bucket *bucket = bucket_of(home);
+	struct handshake *h;
+	__u64 was = 0;
+
+	if (!bucket)
+		return 0;
+	best = weakest_way(bucket, &was, &age);
+	if (best >= PENDING_WAYS ||
+	    __sync_val_compare_and_swap(&bucket->way[best & (PENDING_WAYS - 1)], was, way_word(w->query.tag, 0)) != was)
+		return 0; /* where another CPU took it the client sends again */
+	w->number = home * PENDING_WAYS + best;
 	if (age != NO_SLOT)
 		count(REASON_EVICTED, 0);
-	best += home * PENDING_WAYS;
-	h = handshake_of(best);
+	h = handshake_of(w->number);
 	if (h && was)
-		handshake_disown(h, best);
-	return best;
+		handshake_disown(h, w->number);
+	return 1;
 }
 
 __noinline int handshake_free(__u32 number)

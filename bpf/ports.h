@@ -12,31 +12,48 @@ static __always_inline __u64 port_word(__u32 domain, __be16 server_port, __be16 
 static __always_inline void port_release(__u32 domain, __be16 server_port, __be16 our_port)
 {
 	if (domain)
-		index_delete(port_word(domain, server_port, our_port), INDEX_VALUE(INDEX_PORT, 1));
+		index_erase(port_word(domain, server_port, our_port), INDEX_VALUE(INDEX_PORT, 1));
 }
 
-/* Would the endpoint's packets to this client be taken for another's? */
+/* Takes a port that nobody holds at this server, unless its packets to this client would be taken for another's. */
+static __always_inline int port_take(__u32 domain, __be16 server_port, __be16 port, __u32 client_tag)
+{
+	if (index_put(port_word(domain, server_port, port), INDEX_VALUE(INDEX_PORT, 1)) != INSERTED)
+		return 0;
+	if (!table_find(ports_key(server_port, port, client_tag)))
+		return 1;
+	port_release(domain, server_port, port);
+	return 0;
+}
+
 __noinline int reverse_taken(__u32 client_tag, __u32 server_our_ports)
 {
-	__u64 key = (__u64)client_tag << 32 | server_our_ports;
-
-	return table_find(key) != NULL;
+	return table_find((__u64)client_tag << 32 | server_our_ports) != NULL;
 }
 
-/* The client's own port where it is free, else a free one; 0: none found. */
-__noinline __be16 port_reserve(__u32 domain, __be16 server_port, __be16 wanted, __u32 client_tag)
+/* The client's own port where it is free, else another; 0: none found. In small functions, for the stack. */
+__noinline __be16 port_search(__u32 domain, __u32 server_port, __u32 wanted, __u32 client_tag)
 {
 	__u64 turn = mix((__u64)client_tag << 32 | wanted);
-	__be16 port = wanted;
 
 	for (__u32 i = 0; i < PORT_TRIES; i++) {
-		if (index_insert(port_word(domain, server_port, port), INDEX_VALUE(INDEX_PORT, 1)) == INSERTED) {
-			if (!reverse_taken(client_tag, (__u32)server_port | (__u32)port << 16))
-				return port;
-			port_release(domain, server_port, port);
+		__u64 word = port_word(domain, server_port, wanted);
+
+		if (index_insert(word, INDEX_VALUE(INDEX_PORT, 1)) == INSERTED) {
+			if (!reverse_taken(client_tag, ports_word(server_port, wanted)))
+				return wanted;
+			index_delete(word, INDEX_VALUE(INDEX_PORT, 1));
 		}
 		turn = mix(turn + i);
-		port = bpf_htons(1024 + (__u32)(turn >> 33) % 64512);
+		wanted = bpf_htons(1024 + (__u32)(turn >> 33) % 64512);
 	}
 	return 0;
+}
+
+/* As port_search(), with the likely case first and without a call. */
+static __always_inline __be16 port_reserve(__u32 domain, __be16 server_port, __be16 wanted, __u32 client_tag)
+{
+	return port_take(domain, server_port, wanted, client_tag) ?
+		       wanted :
+		       port_search(domain, server_port, wanted, client_tag);
 }

@@ -17,11 +17,7 @@ __noinline int relay(ctx_t *ctx, struct work *w, __u32 number, __u32 reverse)
 	reason = service ? judge(ctx, &w->packet, &effects) : REASON_IMPOSSIBLE;
 	if (reason || !service)
 		return drop(ctx, &w->packet, reason);
-	w->parties = handshake_parties(h, service);
-	for (__u32 i = 0; i < MAX_ADDRESSES; i++)
-		w->pairs.at[i] = PAIR(h->from, h->vip);
-	reason = reverse ? reverse_path(&service->vip, &h->client, &w->pairs, w) :
-			   forward_path(&service->vip, &h->client, w);
+	reason = handshake_path(w, h, service, reverse);
 	if (reason != GO_ON)
 		return drop(ctx, &w->packet, reason);
 	if (!reverse) {
@@ -71,7 +67,8 @@ static __always_inline __u32 reply_handshake(struct work *w)
 	w->query = (struct handshake_query){
 		.tag = w->packet.tag, .sport = w->packet.sport, .dport = w->packet.dport, .reply = 1
 	};
-	return handshake_find(w);
+	handshake_find(w);
+	return w->number;
 }
 
 /* COOKIE ACK: the handshake becomes an association, whose entry then carries the packet. Returns a reason. */
@@ -94,6 +91,15 @@ __noinline __u32 named(__u64 key)
 		return INDEX_NUMBER(value) + 1;
 	entry = table_find(key);
 	return entry && !(entry->flags & ENTRY_FLOW) ? entry->conversation + 1 : 0;
+}
+
+/* A timeout begins now, though no entry was hit. */
+static __always_inline void begin_timeout(const struct conversation *c, __u32 number)
+{
+	struct entry *entry = table_slot(c->forward);
+
+	if (entry && entry->conversation == number)
+		entry->last = (__u32)bpf_jiffies64();
 }
 
 /* T bit: the sender has no association and reflects the tag that it was sent, RFC 9260 §8.5.1. */
@@ -123,6 +129,7 @@ __noinline int reflected(ctx_t *ctx, struct work *w)
 	w->ends.sport = reverse ? c->service_port : c->our_port;
 	w->ends.dport = reverse ? c->client_port : c->server_port;
 	apply_effects(number, EFFECT_END, p->chunk & 0xff);
+	begin_timeout(c, number);
 	return send_work(ctx, w);
 }
 
@@ -159,7 +166,8 @@ __noinline int adopt_direct(struct work *w)
 	if (!w || !dial(&w->ends.destination, (__u32)w->packet.dport | IPPROTO_SCTP_ << 16, &w->dialled))
 		return REASON_OOTB;
 	service = service_of(w->dialled.number);
-	value = index_find(peer_key(&w->ends.source, w->packet.sport, w->dialled.number), INDEX_DSR);
+	value = index_find(peer_key(&w->ends.source, ports_word(w->packet.sport, w->packet.dport), w->dialled.number),
+			   INDEX_DSR);
 	h = handshake_of(INDEX_NUMBER(value));
 	if (!service || service->mode != MODE_DSR || !value || !h || h->client_port != w->packet.sport ||
 	    h->service_port != w->packet.dport || !is_client(h, &w->ends.source))
@@ -205,27 +213,34 @@ __noinline int miss(ctx_t *ctx, struct work *w)
 	return entry ? established(ctx, &w->packet, entry) : out_of_the_blue(ctx, w);
 }
 
-/* INIT ACK and COOKIE ACK belong to a handshake first, even where an older association has the same key. */
-__noinline int answer(ctx_t *ctx, struct work *w)
+/* INIT ACK belongs to a handshake, even where an older association has the same key. */
+__noinline int answer_init(ctx_t *ctx, struct work *w)
 {
-	__u32 number, type;
+	__u32 number;
+
+	if (!w)
+		return VERDICT_DROP;
+	number = reply_handshake(w);
+	return number == NO_SLOT ? out_of_the_blue(ctx, w) : GO_ON;
+}
+
+/* So does COOKIE ACK: the handshake becomes an association first. */
+__noinline int answer_cookie(ctx_t *ctx, struct work *w)
+{
+	__u32 number;
 	int reason;
 
 	if (!w)
 		return VERDICT_DROP;
-	type = w->packet.chunk & 0xff;
 	number = reply_handshake(w);
-	if (number == NO_SLOT)
-		return type == CHUNK_INIT_ACK ? out_of_the_blue(ctx, w) : GO_ON;
-	if (type == CHUNK_INIT_ACK)
-		return take_init_ack(ctx, w, number);
-	reason = confirm(number);
+	reason = number == NO_SLOT ? REASON_NONE : confirm(number);
 	return reason ? refuse(ctx, &w->packet, reason, NO_SLOT) : GO_ON;
 }
 
 /* Everything but a hit, from a packet that is still on the stack. */
 __noinline int sctp_slow(ctx_t *ctx, const struct packet *p)
 {
+	struct entry *entry;
 	struct work *w;
 	__u32 type;
 	int verdict;
@@ -236,19 +251,21 @@ __noinline int sctp_slow(ctx_t *ctx, const struct packet *p)
 	if (!w)
 		return VERDICT_DROP;
 	type = p->chunk & 0xff;
-	if (type == CHUNK_INIT)
-		return take_init(ctx, w);
-	if (type == CHUNK_INIT_ACK || type == CHUNK_COOKIE_ACK) {
-		struct entry *entry;
-
-		verdict = answer(ctx, w);
-		if (verdict != GO_ON)
-			return verdict;
-		entry = table_find(ports_key(p->sport, p->dport, p->tag));
-		if (entry)
-			return established(ctx, p, entry);
+	if (type == CHUNK_INIT) {
+		verdict = take_init(ctx, w);
+		return verdict == GO_ON ? send_init(ctx, w) : verdict;
 	}
-	return miss(ctx, w);
+	if (type == CHUNK_INIT_ACK) {
+		verdict = answer_init(ctx, w);
+		return verdict == GO_ON ? take_init_ack(ctx, w) : verdict;
+	}
+	if (type != CHUNK_COOKIE_ACK)
+		return miss(ctx, w);
+	verdict = answer_cookie(ctx, w);
+	if (verdict != GO_ON)
+		return verdict;
+	entry = table_find(ports_key(p->sport, p->dport, p->tag));
+	return entry ? established(ctx, p, entry) : miss(ctx, w);
 }
 
 static __always_inline int is_opening(__u32 type)

@@ -12,6 +12,13 @@
 #define READ_ONCE(x) (*(volatile __typeof__(x) *)&(x))
 #define WRITE_ONCE(x, v) (*(volatile __typeof__(x) *)&(x) = (v))
 
+/* Asks for a cache line without waiting for it: in tables of megabytes a miss costs more than all that is done with it. */
+static __always_inline void touch(const void *line)
+{
+	if (line)
+		(void)READ_ONCE(*(const __u64 *)line);
+}
+
 static __always_inline __u32 table_home(__u64 key, __u32 bits)
 {
 	return (__u32)((key * seed) >> (64 - bits));
@@ -102,6 +109,11 @@ static __always_inline struct index_slot *index_slot(__u32 slot)
 	return bpf_map_lookup_elem(&index_table, &slot);
 }
 
+static __always_inline void index_touch(__u64 key)
+{
+	touch(index_slot(table_home(key, index_bits)));
+}
+
 static __always_inline __u64 index_search(__u64 key, __u32 kind)
 {
 	__u32 mask = (1U << index_bits) - 1, home = table_home(key, index_bits);
@@ -128,7 +140,7 @@ __noinline __u64 index_find(__u64 key, __u32 kind)
 }
 
 /* Deletes the slots of key that hold value. */
-__noinline int index_delete(__u64 key, __u64 value)
+static __always_inline int index_erase(__u64 key, __u64 value)
 {
 	__u32 mask = (1U << index_bits) - 1, home = table_home(key, index_bits), found = 0;
 
@@ -147,10 +159,15 @@ __noinline int index_delete(__u64 key, __u64 value)
 	return found;
 }
 
+__noinline int index_delete(__u64 key, __u64 value)
+{
+	return index_erase(key, value);
+}
+
 enum insertion { INSERTED, ALREADY_THERE, NO_ROOM };
 
 /* One holder a key and kind: of two CPUs that insert at once, the one in the higher slot yields. */
-__noinline int index_insert(__u64 key, __u64 value)
+static __always_inline int index_put(__u64 key, __u64 value)
 {
 	__u32 mask = (1U << index_bits) - 1, home = table_home(key, index_bits);
 	__u32 at = PROBES;
@@ -188,4 +205,19 @@ __noinline int index_insert(__u64 key, __u64 value)
 		}
 	}
 	return INSERTED;
+}
+
+__noinline int index_insert(__u64 key, __u64 value)
+{
+	return index_put(key, value);
+}
+
+/* The newest holder of a key and kind. */
+static __always_inline int index_replace(__u64 key, __u64 value)
+{
+	__u64 was = index_find(key, value >> 56);
+
+	if (was && was != value)
+		index_delete(key, was);
+	return index_insert(key, value);
 }

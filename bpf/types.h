@@ -103,7 +103,7 @@ struct conversation {
 	struct addresses client;	      /* of a flow: who dials, and the endpoint's address */
 };
 
-/* A handshake between INIT and COOKIE ACK. */
+/* A handshake between INIT and COOKIE ACK: one cache line, and its client's addresses. */
 struct handshake {
 	__u32 client_tag;
 	__u32 service;
@@ -123,11 +123,12 @@ struct handshake {
 	__u32 domain;  /* port reservation held by this handshake; 0: none or lent by restart */
 	__u32 created; /* jiffies */
 	__u8 families; /* enum families that the client can use */
-	__u8 pad[3];
+	__u8 pad[11];
 	struct addresses client;
 };
+_Static_assert(sizeof(struct handshake) == 192, "a handshake is three cache lines");
 
-enum families { FAMILY_V4 = 1, FAMILY_V6 = 2 };
+enum families { FAMILY_V4 = 1, FAMILY_V6 = 2, FAMILY_STATED = 4 };
 
 /* Eight handshakes of one hash: client tag << 32 | acknowledged << 31 | low 31 bits of jiffies. */
 struct bucket {
@@ -253,7 +254,7 @@ struct control {
 };
 
 /* Raised with every change to what a pinned map holds. */
-enum layout { LAYOUT_VERSION = 2 };
+enum layout { LAYOUT_VERSION = 3 };
 
 struct meta {
 	enum layout layout;

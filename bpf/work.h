@@ -72,11 +72,9 @@ struct order {
 
 /* Where the editing stands. */
 struct edit {
-	__u32 at;
-	__u32 end;  /* of the chunk */
-	__u32 last; /* of the packet */
+	__u32 last; /* end of the packet as it came */
 	__u32 used; /* bit for each sibling that is in */
-	__u32 sum;  /* change of the checksum */
+	__u32 at;   /* where the next word is appended */
 	__u32 tail; /* raw checksum, over what has been appended */
 };
 
@@ -91,6 +89,7 @@ struct work {
 	struct edit edit;
 	struct way_out out;
 	struct handshake handshake;
+	__u32 number; /* of a handshake */
 	struct pairs pairs;
 	struct entry entry;
 	struct rewrite quoted; /* what the packet inside an ICMP error becomes */

@@ -61,8 +61,8 @@ class Sizes:
 
     @property
     def pending_bits(self) -> int:
-        """Buckets of eight."""
-        return (max(self.handshakes // PENDING_WAYS, 1) - 1).bit_length()
+        """Buckets of eight, two at least: the hash's top bits choose, and a shift by all 64 of them is none."""
+        return (max(self.handshakes // PENDING_WAYS, 2) - 1).bit_length()
 
     def entries(self) -> dict[str, int]:
         """``max_entries`` of each map that depends on them."""

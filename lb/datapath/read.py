@@ -127,7 +127,7 @@ class Reader:
         def field(name: str) -> int:
             return layout.number(memory, name, at)
 
-        entries = [self._entry(field(name)) for name in ("forward", "reverse")]
+        entries = [self._entry(field("forward")), self._entry(field("reverse")) or self._overflowed(at)]
         last = (
             max(((entry["last"] - now) & 0xFFFFFFFF) - (1 << 32) for entry in entries if entry)
             if any(entries)
@@ -158,10 +158,17 @@ class Reader:
         )
 
     def _entry(self, slot: int) -> dict[str, int] | None:
-        if slot == NO_SLOT:
-            return None
-        layout, memory = self._layouts["entry"], self._memory["table"]
-        at = slot * 64
+        return None if slot == NO_SLOT else self._counters(self._memory["table"], slot * 64)
+
+    def _overflowed(self, at: int) -> dict[str, int] | None:
+        """The entry to the client of an association whose tag and ports another client has too (dnat)."""
+        layout, memory = self._layouts["conversation"], self._memory["conversations"]
+        key = b"".join(layout.raw(memory, name, at) for name in ("server_port", "our_port", "client_tag"))
+        held = self._datapath.maps["overflow"].lookup(key + layout.raw(memory, "client", at)[:16])
+        return self._counters(held, 0) if held else None
+
+    def _counters(self, memory: bytes | memoryview, at: int) -> dict[str, int]:
+        layout = self._layouts["entry"]
         both = layout.number(memory, "packets", at)
         return {
             "bytes": layout.number(memory, "bytes", at),
