@@ -22,7 +22,7 @@ SEQUENCES, SEQUENCE = 400, 60  # even seeds alone: the XDP program is what is mu
 def compile_mutant(patch: Path, place: Path) -> Path:
     """The XDP object of a patched copy of the sources."""
     copytree(HERE.parents[1] / "bpf", place / "bpf")
-    subprocess.run(["patch", "-s", "-p1", "-d", place / "bpf", "-i", patch], check=True, capture_output=True)
+    subprocess.run(["git", "apply", patch], cwd=place / "bpf", check=True, capture_output=True)
     made = place / "xdp.bpf.o"
     command = ["make", "-s", "-C", str(place / "bpf"), f"OUT={place}", str(made)]
     subprocess.run(command, check=True, capture_output=True)
