@@ -87,33 +87,44 @@ static __always_inline void fill_entry(struct entry *entry, const struct convers
 	}
 }
 
-/* This CPU's w->entry into the table, or the overflow map when the probes are full or another client holds the key (dnat).
- * It is fetched here: before kernel 6.2 a map's value may not be an argument. */
+/* This CPU's w->entry into the table, or the overflow map when the probes are full. It is fetched here: before kernel 6.2 a
+ * map's value may not be an argument. */
 __noinline int place(struct conversation *c, __u32 *slot)
 {
-	struct overflow_key key = {};
 	struct work *w = this_work();
-	struct entry *entry;
-	__u32 stored = 0;
 
 	if (!w || !c || !slot)
 		return 0;
-	entry = &w->entry;
-	key.key = entry->key;
-	if (!table_find(entry->key)) {
-		*slot = table_insert(entry);
-		if (*slot != NO_SLOT)
-			return 1;
-		return !bpf_map_update_elem(&overflow, &key, entry, BPF_NOEXIST);
-	}
 	*slot = NO_SLOT;
-	if (c->mode != MODE_DNAT || !(entry->flags & ENTRY_REVERSE) || entry->flags & ENTRY_FLOW)
+	w->rare = (struct overflow_key){ .key = w->entry.key };
+	if (table_find(w->entry.key))
 		return 0;
+	*slot = table_insert(&w->entry);
+	return *slot != NO_SLOT || !bpf_map_update_elem(&overflow, &w->rare, &w->entry, BPF_NOEXIST);
+}
+
+/* In dnat another client may hold the reverse key: then w->entry goes under each of this one's addresses, or none. */
+__noinline int place_shared(struct conversation *c)
+{
+	struct work *w = this_work();
+	__u32 stored = 0;
+
+	if (!w || !c || c->mode != MODE_DNAT)
+		return 0;
+	w->rare.key = w->entry.key;
 	for (__u32 i = 0; i < MAX_ADDRESSES; i++) {
 		if (i >= c->clients)
 			break;
-		key.client = c->client.at[i];
-		stored += !bpf_map_update_elem(&overflow, &key, entry, BPF_NOEXIST);
+		w->rare.client = c->client.at[i];
+		if (bpf_map_update_elem(&overflow, &w->rare, &w->entry, BPF_NOEXIST))
+			break;
+		stored++;
+	}
+	for (__u32 i = 0; i < MAX_ADDRESSES && stored < c->clients; i++) {
+		if (i >= stored)
+			return 0;
+		w->rare.client = c->client.at[i];
+		bpf_map_delete_elem(&overflow, &w->rare);
 	}
 	return stored == c->clients;
 }
@@ -293,7 +304,7 @@ __noinline int enter(struct conversation *c, __u32 number)
 	entry->key = reverse_key(c);
 	entry->sport = c->service_port;
 	entry->dport = c->client_port;
-	if (!place(c, &c->reverse)) {
+	if (!place(c, &c->reverse) && !place_shared(c)) {
 		unplace(c, forward_key(c), c->forward, 0);
 		return 0;
 	}

@@ -217,6 +217,7 @@ __noinline int send_init(ctx_t *ctx, struct work *w)
 		w->order.own = OWN_SOURCES;
 		w->order.number = h->endpoint;
 		w->order.owns = service->single ? 1 : endpoint->addresses;
+		w->order.skipped = ~endpoint->listed;
 	}
 	w->ends.source = w->path.from;
 	w->ends.destination = w->path.to;

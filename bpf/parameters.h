@@ -365,7 +365,9 @@ __noinline int append_missing(ctx_t *ctx, struct work *w, __u32 chunk, __u32 sum
 
 static __always_inline __u32 all_used(const struct work *w)
 {
-	return !w->order.own || w->edit.used == (1U << (w->order.owns & 15)) - 1;
+	__u32 all = (1U << (w->order.owns & 15)) - 1;
+
+	return !w->order.own || (w->edit.used & all) == all;
 }
 
 /* Edits the chunk and its packet's checksum as w->order says; the packet may grow. Returns false if it could not. */
@@ -378,7 +380,8 @@ static __always_inline int edit_parameters(ctx_t *ctx, struct work *w)
 
 	if (!header)
 		return 0;
-	w->edit = (struct edit){ .last = w->packet.end, .used = 1 << (w->order.implied & (MAX_ADDRESSES - 1)) };
+	w->edit = (struct edit){ .last = w->packet.end,
+				 .used = 1 << (w->order.implied & (MAX_ADDRESSES - 1)) | w->order.skipped };
 	sum = edit_all(ctx, w, chunk, bpf_ntohs(header->length));
 	grown = all_used(w) ? 0 : append_missing(ctx, w, chunk, sum);
 	if (grown)

@@ -163,7 +163,7 @@ struct endpoint {
 	__u8 live;  /* bit for each address */
 	__u8 admin;
 	__u8 addresses;
-	__u8 pad;
+	__u8 listed; /* bit for each source that an INIT may list: known, and not listed before */
 	__be16 port; /* 0: the service's */
 	__u16 pad2;
 	__u32 weight;
@@ -254,7 +254,7 @@ struct control {
 };
 
 /* Raised with every change to what a pinned map holds. */
-enum layout { LAYOUT_VERSION = 3 };
+enum layout { LAYOUT_VERSION = 2 };
 
 struct meta {
 	enum layout layout;

@@ -64,6 +64,7 @@ struct order {
 	__u32 own;    /* enum own: the siblings to put in */
 	__u32 number; /* of the service or endpoint that has them */
 	__u32 owns;
+	__u32 skipped;	/* bit for each sibling that is not to be put in */
 	__u32 implied;	/* index of the sibling that the header carries */
 	__u32 families; /* what may be appended */
 	__u32 mtu;

@@ -151,6 +151,7 @@ class Records:
             live=live,
             admin=self._admin[endpoint.admin],
             addresses=len(endpoint.addresses),
+            listed=sum(1 << i for i, ours in enumerate(sources) if ours and ours not in sources[:i]),
             port=endpoint.port,
             weight=endpoint.weight,
             domain=domain(endpoint),

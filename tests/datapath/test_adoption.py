@@ -85,6 +85,6 @@ def test_maps_of_another_layout_are_refused(pins: Path) -> None:
     first.maps["meta"].put(bytes(record))
     first.close()
     before = sorted(path.name for path in pins.iterdir())
-    with pytest.raises(BpfError, match=f"layout 1, this version needs 2.*rm -r {pins}"):
+    with pytest.raises(BpfError, match=f"layout 1, this version needs \\d+.*rm -r {pins}"):
         Datapath(pins=pins)
     assert sorted(path.name for path in pins.iterdir()) == before

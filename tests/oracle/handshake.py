@@ -197,7 +197,7 @@ def _send_init(model: Model, f: Frame, h: Handshake, j: int) -> Outcome:
     siblings = None
     if h.mode in {Mode.FULLNAT, Mode.ONEARM}:
         siblings = parameters.Siblings(
-            ours=paths.sources(model.world, h),
+            ours=list(dict.fromkeys(paths.sources(model.world, h))),  # one address may face two of theirs
             implied=src,
             src=f.src,
             families=h.families,
