@@ -94,6 +94,13 @@ class Daemon:
         path = self.folder / "log"
         return path.read_text() if path.exists() else ""
 
+    def says(self, words: str) -> bool:
+        """Whether it says this within a few seconds: what follows a push is no part of its answer."""
+        end = time.monotonic() + 5
+        while words not in self.log() and time.monotonic() < end:
+            time.sleep(0.05)
+        return words in self.log()
+
     def client(self) -> Client:
         """Over the socket."""
         return Client(self.socket, timeout=10)

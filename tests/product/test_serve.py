@@ -72,7 +72,7 @@ def test_the_units_capabilities_are_enough(daemon: Daemon) -> None:
         client.put("Pool", "amf", POLICY[0]["spec"])
         client.put("Service", "n2", POLICY[1]["spec"])
         assert client.status()["interfaces"] == {"v0": ["tc"]}
-    assert "VIP 10.100.0.1 assigned to lo" in daemon.log()
+    assert daemon.says("VIP 10.100.0.1 assigned to lo")
     assert daemon.stop() == 0
 
 
