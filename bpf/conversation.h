@@ -358,7 +358,7 @@ static __always_inline int holds_port(struct handshake *h)
 {
 	const struct endpoint *endpoint = endpoint_of(h->endpoint);
 
-	if (h->domain || h->mode == MODE_DNAT || h->mode == MODE_DSR)
+	if (h->domain || keeps_port(h->mode))
 		return 1;
 	if (!endpoint || index_insert(port_word(endpoint->domain, h->server_port, h->our_port),
 				      INDEX_VALUE(INDEX_PORT, 1)) != INSERTED)

@@ -219,7 +219,7 @@ __noinline int flow_path(struct conversation *c, const struct work *w, const str
 	server = live_server(c->endpoint, service->single ? 0 : w->dialled.vip % endpoint->addresses, w->packet.family);
 	if (server < 0)
 		return REASON_NO_PATH;
-	c->server_port = endpoint->port ? endpoint->port : w->packet.dport;
+	c->server_port = server_port(endpoint, w->packet.dport);
 	c->our_port = w->packet.sport;
 	c->client.at[0] = w->ends.source;
 	c->client.at[1] = *nth(&endpoint->address, server);

@@ -66,8 +66,7 @@ static __always_inline int handshake_path(struct work *w, const struct handshake
 /* The association that this INIT would restart, + 1: one of the client's port from whose address it really heard. */
 static __always_inline __u32 restarted(const struct work *w)
 {
-	__u64 value = index_search(
-		peer_key(&w->ends.source, ports_word(w->packet.sport, w->packet.dport), w->dialled.number), INDEX_PEER);
+	__u64 value = index_search(packet_peer(w), INDEX_PEER);
 	struct conversation *c = conversation_of(INDEX_NUMBER(value));
 
 	if (!value || !c || c->state < STATE_ESTABLISHED || c->service != w->dialled.number ||
@@ -92,11 +91,11 @@ static __always_inline __u32 propose_endpoint(struct work *w)
 	const struct endpoint *endpoint = endpoint_of(number);
 	__be16 port;
 
-	index_touch(peer_key(&w->ends.source, ports_word(w->packet.sport, w->packet.dport), w->dialled.number));
+	index_touch(packet_peer(w));
 	touch_handshake(w->query.tag);
-	if (!endpoint || h->mode == MODE_DNAT || h->mode == MODE_DSR)
+	if (!endpoint || keeps_port(h->mode))
 		return number;
-	port = endpoint->port ? endpoint->port : w->packet.dport;
+	port = server_port(endpoint, w->packet.dport);
 	index_touch(port_word(endpoint->domain, port, h->client_port));
 	touch(table_slot(table_home(ports_key(port, h->client_port, h->client_tag), table_bits)));
 	return number;
@@ -115,7 +114,7 @@ static __always_inline int assign_endpoint(struct work *w, const struct conversa
 	if (number == NO_SLOT || !endpoint)
 		return REASON_NO_ENDPOINT;
 	h->endpoint = number;
-	h->server_port = endpoint->port ? endpoint->port : w->packet.dport;
+	h->server_port = server_port(endpoint, w->packet.dport);
 	h->our_port = w->packet.sport;
 	return REASON_NONE;
 }
@@ -129,7 +128,7 @@ static __always_inline int assign(struct work *w, __u32 proposed)
 	int reason = assign_endpoint(w, old, proposed);
 
 	endpoint = endpoint_of(h->endpoint);
-	if (reason || !endpoint || h->mode == MODE_DNAT || h->mode == MODE_DSR)
+	if (reason || !endpoint || keeps_port(h->mode))
 		return reason;
 	if (old && old->endpoint == h->endpoint && old->server_port == h->server_port) {
 		h->our_port = old->our_port; /* lent by the association that it restarts */

@@ -105,6 +105,12 @@ static __always_inline __u64 peer_key(const struct address *client, __u32 ports,
 	return mix(client->half[0] * 0xff51afd7ed558ccdULL ^ client->half[1] ^ mix((__u64)service << 32 | ports));
 }
 
+/* Of the client and service of a packet that dials us. */
+static __always_inline __u64 packet_peer(const struct work *w)
+{
+	return peer_key(&w->ends.source, ports_word(w->packet.sport, w->packet.dport), w->dialled.number);
+}
+
 static __always_inline __u64 handshake_peer(const struct handshake *h, __u32 i)
 {
 	return peer_key(&h->client.at[i], ports_word(h->client_port, h->service_port), h->service);

@@ -166,8 +166,7 @@ __noinline int adopt_direct(struct work *w)
 	if (!w || !dial(&w->ends.destination, (__u32)w->packet.dport | IPPROTO_SCTP_ << 16, &w->dialled))
 		return REASON_OOTB;
 	service = service_of(w->dialled.number);
-	value = index_find(peer_key(&w->ends.source, ports_word(w->packet.sport, w->packet.dport), w->dialled.number),
-			   INDEX_DSR);
+	value = index_find(packet_peer(w), INDEX_DSR);
 	h = handshake_of(INDEX_NUMBER(value));
 	if (!service || service->mode != MODE_DSR || !value || !h || h->client_port != w->packet.sport ||
 	    h->service_port != w->packet.dport || !is_client(h, &w->ends.source))

@@ -77,6 +77,18 @@ static __always_inline int is_member(__u32 pool, const struct address *address)
 	return bpf_map_lookup_elem(&members, &key) != NULL;
 }
 
+/* Where it listens for conversations that dial this port. */
+static __always_inline __be16 server_port(const struct endpoint *endpoint, __be16 dialled_port)
+{
+	return endpoint->port ? endpoint->port : dialled_port;
+}
+
+/* In these modes the endpoint sees the client's own port, and no other is reserved. */
+static __always_inline int keeps_port(__u32 mode)
+{
+	return mode == MODE_DNAT || mode == MODE_DSR;
+}
+
 /* May this endpoint take a new conversation of this family? */
 static __always_inline int usable(const struct endpoint *endpoint)
 {

@@ -75,7 +75,7 @@ class Balancer:
             if self.process.poll() is not None:
                 break
             with Client(self.socket, timeout=2.0) as client:
-                if self.socket.exists() and client.ready():
+                if client.ready():
                     return time.monotonic() - started
             time.sleep(0.02)
         raise LabError(f"telco serve: {' '.join(self.log()[-3:]) or 'not ready in time'}")
